@@ -1,0 +1,1 @@
+"""The tasks in Redis: key names, scripts and the connections that run them."""

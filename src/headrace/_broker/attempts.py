@@ -1,0 +1,275 @@
+"""The life of an attempt: dequeued, its lease extended, finished."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from headrace._broker.base import (
+    Applied,
+    Archive,
+    Attempt,
+    Complete,
+    Dequeued,
+    Done,
+    Extended,
+    Finish,
+    Lease,
+    Requeue,
+    Retry,
+)
+from headrace._broker.commands import Call, checked
+from headrace._broker.link import batches
+from headrace._errors import BrokerError, MessageDecodeError
+from headrace._message import decode_message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace._broker.commands import Argument, Reply
+    from headrace._broker.keys import QueueKeys
+    from headrace._broker.link import Link
+    from headrace._message import TaskMessage
+
+__all__ = ["Attempts"]
+
+_log = logging.getLogger("headrace.broker")
+
+ARCHIVE_SIZE: Final = 10_000
+ARCHIVE_SECONDS: Final = 90 * 86_400
+
+
+class Attempts:
+    """The processor's, the finisher's and the heartbeater's scripts."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    # --- Dequeue ---------------------------------------------------------------------------
+
+    async def dequeue(
+        self, quotas: Mapping[str, int], *, token: str, lease_duration: float
+    ) -> Dequeued:
+        """Take up to ``quotas[queue]`` tasks of each queue. See `ProcessorBroker.dequeue`."""
+        calls = [
+            self._dequeue_call(queue, size, token, lease_duration)
+            for queue, quota in quotas.items()
+            for size in _sizes(quota)
+        ]
+        queues = [queue for queue, quota in quotas.items() for _ in _sizes(quota)]
+        replies = await self._link.commands.run(*calls)
+        if all(isinstance(reply, BrokerError) for reply in replies):
+            checked(replies[0])
+        attempts: list[Attempt] = []
+        paused: set[str] = set()
+        now = 0.0
+        for queue, reply in zip(queues, replies, strict=True):
+            if isinstance(reply, BrokerError):  # The others' tasks are taken all the same.
+                _log.error("Could not dequeue from queue %r: %s", queue, reply)
+                continue
+            moment, is_paused, dropped, taken = reply  # type: ignore[misc]  # dequeue.lua's contract.
+            now = float(moment)  # type: ignore[arg-type]
+            if is_paused:
+                paused.add(queue)
+            _report_dropped(queue, dropped)
+            attempts += await self._attempts(queue, token, taken)
+        return Dequeued(attempts, frozenset(paused), now)
+
+    def _dequeue_call(self, queue: str, size: int, token: str, lease_duration: float) -> Call:
+        keys = self._link.keys(queue)
+        return Call(
+            "dequeue",
+            (keys.pending, keys.active, keys.lease, keys.paused),
+            (self._link.now(), size, token, repr(lease_duration), keys.task_prefix),
+        )
+
+    async def taken_by(self, queues: Sequence[str], *, token: str) -> Dequeued:
+        """Find what a dequeue with *token* took whose answer was lost."""
+        attempts: list[Attempt] = []
+        now = 0.0
+        for queue in queues:
+            keys = self._link.keys(queue)
+            start, length = 0, 1
+            while start < length:
+                # Newer ones push it down meanwhile; pages overlap, and attempts are unique.
+                reply = await self._link.commands.one(
+                    Call(
+                        "taken_by",
+                        (keys.active,),
+                        (self._link.now(), token, start, start + 99, keys.task_prefix),
+                    )
+                )
+                moment, length, taken = reply  # type: ignore[misc, assignment]  # taken_by.lua's contract.
+                now = float(moment)  # type: ignore[arg-type]
+                attempts += await self._attempts(queue, token, taken)
+                start += 50
+        unique = {attempt.lease: attempt for attempt in attempts}
+        return Dequeued(list(unique.values()), frozenset(), now)
+
+    async def _attempts(self, queue: str, token: str, taken: Reply) -> list[Attempt]:
+        attempts = []
+        assert isinstance(taken, list)  # noqa: S101 - the scripts' contract
+        for raw_id, data in zip(taken[::2], taken[1::2], strict=True):
+            lease = Lease(queue, raw_id.decode("utf-8", "surrogateescape"), token)  # type: ignore[union-attr]
+            try:
+                message = _decode_for(lease, data)  # type: ignore[arg-type]
+            except MessageDecodeError as error:
+                await self._quarantine(lease, data, error)  # type: ignore[arg-type]
+            else:
+                attempts.append(Attempt(message, data, lease))  # type: ignore[arg-type]
+        return attempts
+
+    async def _quarantine(self, lease: Lease, data: bytes, error: MessageDecodeError) -> None:
+        """Archive a task that cannot be run, its bytes kept for a person to look at."""
+        _log.error(
+            "Task %r in queue %r cannot be read and is archived as it is: %s",
+            lease.task_id,
+            lease.queue,
+            error,
+            extra={"task_id": lease.task_id, "queue": lease.queue},
+        )
+        await self.annotate(lease, "hr:error", str(error).encode())
+        await self.finish([Finish(lease, Archive(data))])
+
+    # --- Finish ----------------------------------------------------------------------------
+
+    async def finish(self, finishes: Sequence[Finish], *, repeat: bool = False) -> list[Applied]:
+        """Apply the ends of attempts; answer for each. See `FinisherBroker.finish`."""
+        kinds: defaultdict[tuple[str, type], list[int]] = defaultdict(list)
+        for index, finish in enumerate(finishes):
+            kinds[finish.lease.queue, type(finish.transition)].append(index)
+        plan: list[tuple[Call, list[int]]] = []
+        for (queue, _), indexes in kinds.items():
+            for some in batches(indexes):
+                items = [finishes[index] for index in some]
+                plan.append((self._finish_call(queue, items, repeat=repeat), some))
+        trims = [trim_call(self._link, queue, 100) for queue, kind in kinds if kind is Archive]
+        replies = await self._link.commands.run(*(call for call, _ in plan), *trims)
+
+        applied = [Applied.LOST] * len(finishes)
+        for (_, indexes), reply in zip(plan, replies, strict=False):
+            for index, code in zip(indexes, checked(reply), strict=True):  # type: ignore[arg-type]
+                applied[index] = Applied(code)
+        if any(kind is Requeue for _, kind in kinds):
+            self._link.ring()
+        return applied
+
+    def _finish_call(self, queue: str, items: Sequence[Finish], *, repeat: bool) -> Call:
+        keys = self._link.keys(queue)
+        script, more_keys = _finish_script(items[0], keys)
+        args: list[Argument] = [self._link.now(), int(repeat), keys.task_prefix]
+        for item in items:
+            args += (item.lease.task_id, item.lease.token, *_finish_args(item))
+        return Call(script, (keys.active, keys.lease, *more_keys), args)
+
+    async def annotate(self, lease: Lease, field: str, value: bytes) -> bool:
+        """Write a field of a running task's hash; False if the lease is lost."""
+        keys = self._link.keys(lease.queue)
+        reply = await self._link.commands.one(
+            Call(
+                "annotate",
+                (keys.lease, keys.task(lease.task_id)),
+                (lease.task_id, lease.token, field, value),
+            )
+        )
+        return reply == 1
+
+    # --- Extend ----------------------------------------------------------------------------
+
+    async def extend(self, leases: Sequence[Lease], duration: float) -> Extended:
+        """Extend leases to *duration* seconds from now. See `HeartbeatBroker.extend`."""
+        plan = extend_calls(self._link, leases, duration)
+        replies = await self._link.reserved.run(*(call for call, _ in plan))
+        lost: set[Lease] = set()
+        cancelled: set[Lease] = set()
+        for (_, some), reply in zip(plan, replies, strict=True):
+            for lease, code in zip(some, checked(reply), strict=True):  # type: ignore[arg-type]
+                if code == Applied.LOST:
+                    lost.add(lease)
+                elif code == 2:  # noqa: PLR2004 - extend.lua's contract
+                    cancelled.add(lease)
+        return Extended(frozenset(lost), frozenset(cancelled))
+
+
+def extend_calls(
+    link: Link, leases: Sequence[Lease], duration: float
+) -> list[tuple[Call, list[Lease]]]:
+    """Return the calls that extend *leases*, each with those that it extends."""
+    by_queue: defaultdict[str, list[Lease]] = defaultdict(list)
+    for lease in leases:
+        by_queue[lease.queue].append(lease)
+    plan = []
+    for queue, held in by_queue.items():
+        keys = link.keys(queue)
+        for some in batches(held):
+            args: list[Argument] = [link.now(), repr(duration), keys.task_prefix]
+            for lease in some:
+                args += (lease.task_id, lease.token)
+            plan.append((Call("extend", (keys.lease,), args), some))
+    return plan
+
+
+def trim_call(link: Link, queue: str, limit: int) -> Call:
+    """Return the call that deletes up to *limit* tasks beyond the archive's bounds."""
+    keys = link.keys(queue)
+    return Call(
+        "trim_archive",
+        (keys.archived,),
+        (link.now(), limit, keys.task_prefix, ARCHIVE_SIZE, ARCHIVE_SECONDS),
+    )
+
+
+def _sizes(quota: int) -> list[int]:
+    """Split a quota into what one script call may take."""
+    return [len(some) for some in batches(range(quota))]
+
+
+def _decode_for(lease: Lease, data: bytes) -> TaskMessage:
+    message = decode_message(data)
+    if (message.id, message.queue) != (lease.task_id, lease.queue):
+        raise MessageDecodeError(
+            f"the message is of task {message.id!r} in queue {message.queue!r}"
+        )
+    return message
+
+
+def _report_dropped(queue: str, dropped: Reply) -> None:
+    if dropped:
+        _log.error(
+            "Dropped IDs from queue %r because no task is behind them: %r",
+            queue,
+            dropped,
+            extra={"queue": queue},
+        )
+
+
+def _finish_script(finish: Finish, keys: QueueKeys) -> tuple[str, tuple[str, ...]]:
+    """Return the script of a transition, and its keys behind active and lease."""
+    match finish.transition:
+        case Done():
+            return "done", (keys.processed,)
+        case Complete():
+            return "complete", (keys.processed, keys.completed)
+        case Retry():
+            return "retry", (keys.processed, keys.failed, keys.retry)
+        case Archive():
+            return "archive", (keys.processed, keys.failed, keys.archived)
+        case Requeue():
+            return "requeue", (keys.pending,)
+
+
+def _finish_args(finish: Finish) -> tuple[Argument, ...]:
+    """Return a script's arguments for one task, behind its ID and token."""
+    match finish.transition:
+        case Done():
+            return (finish.unique_key,)
+        case Complete(data, retention, result):
+            has_result = int(result is not None)
+            return (finish.unique_key, data, retention, has_result, result or b"")
+        case Retry(data, delay, is_failure):
+            return (data, repr(delay), int(is_failure))
+        case Archive(data):
+            return (finish.unique_key, data)
+        case Requeue():
+            return ()

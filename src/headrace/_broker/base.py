@@ -1,0 +1,347 @@
+"""What the rest of Headrace asks of a broker. Values and protocols; no Redis here."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from headrace._errors import HeadraceError
+    from headrace._message import TaskMessage
+    from headrace._task import TaskInfo, TaskState
+
+MAX_ITEMS = 100
+"""How many tasks one script call handles at the most, so that Redis is never held up."""
+SET_LIFETIME = 120.0
+"""Seconds that an aggregation set has before its tasks go back to their group."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Lease:
+    """One attempt's claim on a task. Redis accepts nothing from an attempt that lost it."""
+
+    queue: str
+    task_id: str
+    token: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attempt:
+    """A task that was dequeued, and the claim on it."""
+
+    message: TaskMessage
+    data: bytes = dataclasses.field(repr=False)
+    """The encoded message as Redis held it."""
+    lease: Lease
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Dequeued:
+    """What one dequeue brought."""
+
+    attempts: Sequence[Attempt]
+    paused: frozenset[str]
+    """Queues that are paused: waiting for their tasks would return at once."""
+    now: float
+    """Redis's Unix time when it answered."""
+
+
+# --- Enqueue -------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A task to be written. At most one of *process_at* and *process_in* is given."""
+
+    message: TaskMessage
+    process_at: float | None = None
+    process_in: float | None = None
+    unique_ttl: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a task was written. *process_at* is 0 where it waits for no time."""
+
+    state: TaskState
+    process_at: float
+
+
+# --- The end of an attempt -----------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Done:
+    """Finished: delete it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Complete:
+    """Finished: keep it, with its result, for *retention* seconds."""
+
+    data: bytes
+    retention: int
+    result: bytes | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Retry:
+    """Not finished: again after *delay* seconds."""
+
+    data: bytes
+    delay: float
+    is_failure: bool
+    """False leaves the counters alone."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Archive:
+    """Failed for good: keep it for a person to look at."""
+
+    data: bytes
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Requeue:
+    """Interrupted through no fault of its own: back to the front of its queue."""
+
+
+Transition: TypeAlias = Done | Complete | Retry | Archive | Requeue
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of one attempt."""
+
+    lease: Lease
+    transition: Transition
+    unique_key: str = ""
+
+
+class Applied(enum.IntEnum):
+    """What became of a transition."""
+
+    APPLIED = 1
+    REPEATED = 0
+    """An earlier try had been applied; only its answer was lost."""
+    LOST = -1
+    """The attempt no longer holds the task. Nothing was written."""
+
+
+# --- Upkeep --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extended:
+    """What an extension of leases found."""
+
+    lost: frozenset[Lease]
+    cancelled: frozenset[Lease]
+    """Those whose cancellation somebody asked for."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Forwarded:
+    """One pass of the forwarder over one queue."""
+
+    moved: int
+    now: float
+    """Redis's Unix time."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recovered:
+    """One pass of the recoverer over one queue: IDs by what became of them."""
+
+    requeued: Sequence[str]
+    poisoned: Sequence[str]
+    """Archived: their worker died too often while it ran them."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class AggregationSet:
+    """Tasks taken out of a group, to be aggregated by *deadline* (Redis's Unix time)."""
+
+    queue: str
+    group: str
+    set_id: str
+    messages: Sequence[TaskMessage]
+    deadline: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLimits:
+    """When a group is ripe. Seconds and tasks; 0: no limit."""
+
+    grace_period: float
+    max_delay: float
+    max_size: int
+
+
+class LeaseGuard(Protocol):
+    """Extends leases from a thread while the event loop is blocked."""
+
+    def extend(self, leases: Sequence[Lease], duration: float) -> None:
+        """Extend *leases* to *duration* seconds from now. Called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Close its connection."""
+        ...
+
+
+# --- The broker, by who calls it -----------------------------------------------------------
+
+
+class EnqueueBroker(Protocol):
+    """The client's side."""
+
+    async def enqueue(self, placements: Sequence[Placement]) -> list[Placed | HeadraceError]:
+        """Write tasks; answer for each.
+
+        Raises:
+            BrokerError: If Redis did not answer. Any of the tasks may have been written.
+        """
+        ...
+
+    async def get_task(self, queue: str, task_id: str) -> TaskInfo | None:
+        """Report on a task; None if the queue does not hold it."""
+        ...
+
+    async def request_cancel(self, queue: str, task_id: str) -> bool:
+        """Ask the worker that runs the task to cancel it; False if none runs it."""
+        ...
+
+
+class ProcessorBroker(Protocol):
+    """The processor's side."""
+
+    async def dequeue(
+        self, quotas: Mapping[str, int], *, token: str, lease_duration: float
+    ) -> Dequeued:
+        """Take up to ``quotas[queue]`` tasks of each queue, in the order of *quotas*.
+
+        The token identifies this call for good: when its answer is lost, the tasks that it
+        took are found by it.
+        """
+        ...
+
+    async def wait_for_pending(self, queues: Sequence[str], timeout: float) -> None:
+        """Return when one of *queues* may hold a pending task, or after *timeout* seconds."""
+        ...
+
+
+class FinisherBroker(Protocol):
+    """The finisher's and the syncer's side."""
+
+    async def finish(self, finishes: Sequence[Finish], *, repeat: bool = False) -> list[Applied]:
+        """Apply the ends of attempts; answer for each.
+
+        Raises:
+            BrokerError: If Redis did not answer. Any of them may have been applied; the same
+                call with *repeat* is safe.
+        """
+        ...
+
+    async def annotate(self, lease: Lease, field: str, value: bytes) -> bool:
+        """Write a field of a running task's hash; False if the lease is lost."""
+        ...
+
+
+class HeartbeatBroker(Protocol):
+    """The heartbeater's side. It has a connection of its own."""
+
+    async def extend(self, leases: Sequence[Lease], duration: float) -> Extended:
+        """Extend leases to *duration* seconds from now."""
+        ...
+
+    async def write_server(
+        self, server_key: str, info: bytes, workers: Mapping[str, bytes], ttl: float
+    ) -> None:
+        """Publish a server's state and its running tasks for *ttl* seconds."""
+        ...
+
+    async def clear_server(self, server_key: str) -> None:
+        """Remove a server's state."""
+        ...
+
+    def lease_guard(self) -> LeaseGuard | None:
+        """Return a guard; None where nothing outside this process could take a lease."""
+        ...
+
+
+class UpkeepBroker(Protocol):
+    """The side of the forwarder, the recoverer, the janitor and the healthchecker."""
+
+    async def forward(self, queue: str) -> Forwarded:
+        """Make up to 100 due tasks of each container pending (or put them in their group)."""
+        ...
+
+    async def recover(self, queue: str, *, max_crashes: int) -> Recovered:
+        """Take up to 100 tasks from attempts whose lease has ended. 0 crashes: no limit."""
+        ...
+
+    async def expire_completed(self, queue: str, limit: int) -> int:
+        """Delete up to *limit* completed tasks whose retention has ended; return how many."""
+        ...
+
+    async def trim_archive(self, queue: str, limit: int) -> int:
+        """Delete up to *limit* tasks beyond the archive's bounds; return how many."""
+        ...
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life."""
+        ...
+
+    def cancellations(self) -> AsyncIterator[str]:
+        """Yield the IDs of tasks to be cancelled. Ends with a BrokerError."""
+        ...
+
+
+class AggregatorBroker(Protocol):
+    """The aggregator's side."""
+
+    async def groups(self, queue: str) -> Sequence[str]:
+        """Return the names of the groups that hold tasks."""
+        ...
+
+    async def check_group(
+        self, queue: str, group: str, set_id: str, limits: GroupLimits
+    ) -> AggregationSet | None:
+        """Take a ripe group's tasks into a new set; None if the group is not ripe."""
+        ...
+
+    async def aggregate(self, taken: AggregationSet, placement: Placement) -> Placed | HeadraceError:
+        """Write the aggregated task and delete the set with its tasks, in one step."""
+        ...
+
+    async def reclaim(self, queue: str) -> int:
+        """Put tasks of sets past their deadline back into their groups; return how many."""
+        ...
+
+
+class Broker(
+    EnqueueBroker,
+    ProcessorBroker,
+    FinisherBroker,
+    HeartbeatBroker,
+    UpkeepBroker,
+    AggregatorBroker,
+    Protocol,
+):
+    """All of it."""
+
+    async def check_server(self, *, allow_eviction: bool) -> None:
+        """Refuse a Redis that cannot keep the promises.
+
+        Raises:
+            BrokerUnsuitableError: If it is too old or evicts keys.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close every connection that this broker opened."""
+        ...

@@ -1,0 +1,110 @@
+"""Sends commands and script calls to Redis, many in one round trip."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from redis.exceptions import NoScriptError
+
+from headrace._broker.faults import FOREIGN_ERRORS, broker_error
+from headrace._broker.scripts import SCRIPTS
+from headrace._errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Call", "Commands", "Reply", "RedisClient", "checked"]
+
+Argument: TypeAlias = str | bytes | int | float
+Reply: TypeAlias = "bytes | int | str | list[Reply] | BrokerError | None"
+
+
+class RedisPipeline(Protocol):
+    """The part of redis-py's pipelines that is used here."""
+
+    def execute_command(self, *args: Argument) -> object: ...
+    async def execute(self, raise_on_error: bool = True) -> list[object]: ...  # noqa: FBT001, FBT002 - redis-py's
+
+
+class RedisClient(Protocol):
+    """The part of redis-py's clients that is used here."""
+
+    def pipeline(self, transaction: bool) -> RedisPipeline: ...  # noqa: FBT001 - redis-py's
+    async def execute_command(self, *args: Argument) -> object: ...
+    async def aclose(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script."""
+
+    script: str
+    keys: Sequence[str]
+    args: Sequence[Argument]
+
+    def command(self) -> tuple[Argument, ...]:
+        """Return the command that runs the script if Redis knows it."""
+        return ("EVALSHA", SCRIPTS[self.script].sha, len(self.keys), *self.keys, *self.args)
+
+    def full_command(self) -> tuple[Argument, ...]:
+        """Return the command that runs the script in any case."""
+        return ("EVAL", SCRIPTS[self.script].body, len(self.keys), *self.keys, *self.args)
+
+
+def checked(reply: Reply) -> Reply:
+    """Return *reply*; raise it if it is an error."""
+    if isinstance(reply, BrokerError):
+        raise reply
+    return reply
+
+
+class Commands:
+    """A way to Redis. Errors are Headrace's from here on."""
+
+    def __init__(self, client: RedisClient) -> None:
+        self._client = client
+
+    async def run(self, *commands: Call | tuple[Argument, ...]) -> list[Reply]:
+        """Send *commands* in one round trip.
+
+        Returns:
+            The reply to each, or the `BrokerError` that Redis answered with.
+
+        Raises:
+            BrokerError: If no answer came.
+        """
+        try:
+            replies = await self._send(
+                [item.command() if isinstance(item, Call) else item for item in commands]
+            )
+            unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+            if unknown:  # A new or restarted Redis, or SCRIPT FLUSH: these were not run.
+                again = await self._send([cast("Call", commands[n]).full_command() for n in unknown])
+                for n, reply in zip(unknown, again, strict=True):
+                    replies[n] = reply
+        except FOREIGN_ERRORS as error:
+            raise broker_error(error) from error
+        return [
+            broker_error(reply) if isinstance(reply, Exception) else cast("Reply", reply)
+            for reply in replies
+        ]
+
+    async def one(self, command: Call | tuple[Argument, ...]) -> Reply:
+        """Send one command and return its reply.
+
+        Raises:
+            BrokerError: If no answer came, or an error did.
+        """
+        [reply] = await self.run(command)
+        return checked(reply)
+
+    async def _send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()

@@ -1,0 +1,33 @@
+-- requeue.lua: give tasks of one queue back, to its front; nothing is counted against them.
+-- KEYS[1]  asynq:{q}:active
+-- KEYS[2]  asynq:{q}:lease
+-- KEYS[3]  asynq:{q}:pending
+-- ARGV     now or "", "1" if this repeats a call whose answer was lost, prefix of the tasks'
+--          keys, then id, token: two a task
+-- Returns  one integer a task: 1 requeued, 0 an earlier try did it, -1 lost to another attempt
+-- Checks everything before it writes; an error leaves the key space as it was.
+--@include now
+--@include lease
+local active, lease, pending, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[3]
+local is_repeat = ARGV[2] == '1'
+redis.call('LLEN', active)
+redis.call('ZCARD', lease)
+redis.call('LLEN', pending)
+
+local replies, held = {}, {}
+for i = 4, #ARGV, 2 do
+  local id = ARGV[i]
+  local code = standing(lease, prefix .. id, id, ARGV[i + 1], 'pending', is_repeat)
+  replies[#replies + 1] = code
+  if code == 1 then
+    held[#held + 1] = id
+  end
+end
+
+local since = nanoseconds(now_or(ARGV[1]))
+for _, id in ipairs(held) do
+  release(active, lease, id)
+  redis.call('HSET', prefix .. id, 'state', 'pending', 'pending_since', since)
+  redis.call('RPUSH', pending, id)
+end
+return replies

@@ -1,0 +1,97 @@
+"""Waiting for a pending task without asking for one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final
+
+from headrace._broker.commands import Commands
+from headrace._broker.connect import BLOCK_SECONDS
+from headrace._errors import BrokerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headrace._broker.link import Link
+
+__all__ = ["Waiting"]
+
+MAX_WATCHED: Final = 8
+"""Each queue that is watched takes a connection; beyond these it is asked now and then."""
+
+
+class Waiting:
+    """Tells when a queue may hold a pending task, whoever put it there."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._commands: Commands | None = None
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+
+    async def wait_for_pending(self, queues: Sequence[str], timeout: float) -> None:
+        """Return when one of *queues* may hold a pending task, or after *timeout* seconds."""
+        if self._link.connector.bell is not None:
+            await self._wait_for_bell(timeout)
+        elif not queues or len(queues) > MAX_WATCHED:
+            await asyncio.sleep(timeout)
+        else:
+            await self._wait_for_watchers(queues, timeout)
+
+    async def _wait_for_bell(self, timeout: float) -> None:
+        bell, rung = self._link.connector.bell, asyncio.Event()
+        assert bell is not None  # noqa: S101 - the caller looked
+        bell.hang(rung)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await rung.wait()
+        finally:
+            bell.take_down(rung)
+
+    async def _wait_for_watchers(self, queues: Sequence[str], timeout: float) -> None:
+        for queue in queues:
+            if queue not in self._watchers:
+                # It outlives this call: to end a blocked command costs its connection.
+                self._watchers[queue] = asyncio.create_task(
+                    self._watch(queue), name=f"headrace watcher of {queue}"
+                )
+        watchers = {self._watchers[queue]: queue for queue in queues}
+        done, _ = await asyncio.wait(
+            watchers, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        for watcher in done:
+            del self._watchers[watchers[watcher]]
+        for watcher in done:
+            watcher.result()
+
+    async def _watch(self, queue: str) -> None:
+        """Return when the queue has a pending task.
+
+        Moving the list's last item to its own end changes nothing, but waits until there is
+        one.
+        """
+        if self._commands is None:
+            self._commands = Commands(self._link.connector.waiting())
+        pending = self._link.keys(queue).pending
+        command = ("BLMOVE", pending, pending, "RIGHT", "RIGHT", BLOCK_SECONDS)
+        while True:
+            try:
+                if await self._commands.one(command) is not None:
+                    return
+            except BrokerError as error:
+                # A full Redis refuses this command, though not those that drain it.
+                if error.code != "OOM":
+                    raise
+                await asyncio.sleep(1)
+                return
+
+    async def close(self) -> None:
+        """End what is under way."""
+        watchers, self._watchers = list(self._watchers.values()), {}
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        if self._commands is not None:
+            await self._commands.close()
+            self._commands = None

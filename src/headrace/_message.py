@@ -1,0 +1,212 @@
+"""TaskMessage and its fellows <-> bytes. The only module that knows protobuf."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError, Message
+
+from headrace._errors import MessageDecodeError
+from headrace._proto import asynq_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "ServerInfo",
+    "TaskMessage",
+    "WorkerInfo",
+    "completed_message",
+    "decode_message",
+    "encode_message",
+    "error_patch",
+    "failed_message",
+]
+
+MAX_ERROR_CHARS = 10_000
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class TaskMessage:
+    """One task as the wire holds it. Durations in seconds, times in Unix seconds, 0: none."""
+
+    id: str
+    type: str
+    queue: str
+    payload: bytes = b""
+    max_retry: int = 0
+    retried: int = 0
+    error_msg: str = ""
+    timeout: int = 0
+    deadline: int = 0
+    unique_key: str = ""
+    last_failed_at: int = 0
+    retention: int = 0
+    completed_at: int = 0
+    group_key: str = ""
+    headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def encode_message(message: TaskMessage) -> bytes:
+    """Return *message* as bytes."""
+    wire = pb.TaskMessage(
+        type=message.type,
+        payload=message.payload,
+        id=message.id,
+        queue=message.queue,
+        retry=message.max_retry,
+        retried=message.retried,
+        error_msg=message.error_msg,
+        timeout=message.timeout,
+        deadline=message.deadline,
+        unique_key=message.unique_key,
+        last_failed_at=message.last_failed_at,
+        retention=message.retention,
+        completed_at=message.completed_at,
+        group_key=message.group_key,
+    )
+    if message.headers:
+        wire.headers.update(message.headers)
+    return wire.SerializeToString()
+
+
+def _parse(data: bytes) -> pb.TaskMessage:
+    try:
+        return pb.TaskMessage.FromString(data)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise MessageDecodeError(f"{len(data)} bytes are not a task message: {error}") from error
+
+
+def decode_message(data: bytes) -> TaskMessage:
+    """Return the message in *data*. Negative numbers, which mean nothing, are read as 0.
+
+    Raises:
+        MessageDecodeError: If *data* is no message, or one without ID or type.
+    """
+    wire = _parse(data)
+    if not wire.id or not wire.type:
+        raise MessageDecodeError(f"{len(data)} bytes hold a task message without ID or type")
+    headers = wire.headers
+    return TaskMessage(
+        id=wire.id,
+        type=wire.type,
+        queue=wire.queue,
+        payload=wire.payload,
+        max_retry=max(0, wire.retry),
+        retried=max(0, wire.retried),
+        error_msg=wire.error_msg,
+        timeout=max(0, wire.timeout),
+        deadline=max(0, wire.deadline),
+        unique_key=wire.unique_key,
+        last_failed_at=max(0, wire.last_failed_at),
+        retention=max(0, wire.retention),
+        completed_at=max(0, wire.completed_at),
+        group_key=wire.group_key,
+        headers=dict(headers) if headers else _NO_HEADERS,
+    )
+
+
+def error_text(error: str) -> str:
+    """Return *error* as the wire can carry it: valid UTF-8, at most 10,000 characters."""
+    if len(error) > MAX_ERROR_CHARS:
+        error = f"{error[:MAX_ERROR_CHARS]}... ({len(error)} characters)"
+    return error.encode("utf-8", "backslashreplace").decode()
+
+
+# Messages are changed from the bytes that Redis held, so that fields of a newer
+# version of the wire survive.
+
+
+def failed_message(data: bytes, *, error: str, failed_at: float, retried: int) -> bytes:
+    """Return the message in *data* after a failure."""
+    wire = _parse(data)
+    wire.error_msg = error_text(error)
+    wire.last_failed_at = int(failed_at)
+    wire.retried = retried
+    return wire.SerializeToString()
+
+
+def completed_message(data: bytes, *, completed_at: float) -> bytes:
+    """Return the message in *data* after its success."""
+    wire = _parse(data)
+    wire.completed_at = int(completed_at)
+    return wire.SerializeToString()
+
+
+def error_patch(*, error: str, failed_at: float) -> bytes:
+    """Return bytes that set the error when appended to an encoded message.
+
+    A script cannot decode a message, but it can append: parsing two concatenated messages
+    is the same as merging them, and the last value of a field wins
+    (protobuf.dev/programming-guides/encoding, "Last One Wins").
+    """
+    return pb.TaskMessage(
+        error_msg=error_text(error), last_failed_at=int(failed_at)
+    ).SerializeToString()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """A worker process as it reports itself."""
+
+    host: str
+    pid: int
+    server_id: str
+    concurrency: int
+    queues: Mapping[str, int]
+    strict_priority: bool
+    status: str
+    start_time: float
+    active_worker_count: int
+
+    def encode(self) -> bytes:
+        """Return this report as bytes."""
+        wire = pb.ServerInfo(
+            host=self.host,
+            pid=self.pid,
+            server_id=self.server_id,
+            concurrency=self.concurrency,
+            queues=self.queues,
+            strict_priority=self.strict_priority,
+            status=self.status,
+            active_worker_count=self.active_worker_count,
+        )
+        _set_time(wire, "start_time", self.start_time)
+        return wire.SerializeToString()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerInfo:
+    """A task that a worker process runs at the moment. Times are Unix seconds, 0: none."""
+
+    host: str
+    pid: int
+    server_id: str
+    task_id: str
+    task_type: str
+    task_payload: bytes
+    queue: str
+    start_time: float
+    deadline: float
+
+    def encode(self) -> bytes:
+        """Return this report as bytes."""
+        wire = pb.WorkerInfo(
+            host=self.host,
+            pid=self.pid,
+            server_id=self.server_id,
+            task_id=self.task_id,
+            task_type=self.task_type,
+            task_payload=self.task_payload,
+            queue=self.queue,
+        )
+        _set_time(wire, "start_time", self.start_time)
+        if self.deadline:
+            _set_time(wire, "deadline", self.deadline)
+        return wire.SerializeToString()
+
+
+def _set_time(wire: Message, field: str, unix: float) -> None:
+    getattr(wire, field).FromNanoseconds(int(unix * 1e9))

@@ -1,0 +1,1 @@
+"""Code generated from asynq.proto. Never edit it: run ``nox -s proto -- --write``."""

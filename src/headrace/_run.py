@@ -1,0 +1,154 @@
+"""Running a server as a process: signals in, graceful shutdown out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+
+    from headrace._server import Server
+
+__all__ = ["run", "serve"]
+
+FLUSH_TIMEOUT = 0.5
+"""Seconds that an abort waits for the log: whoever reads it may be stuck too."""
+
+log = logging.getLogger("headrace")
+
+
+def run(server: Server) -> None:
+    """Run *server* in an event loop of its own until a signal ends it.
+
+    SIGTERM and SIGINT shut it down: it stops fetching, gives running tasks its
+    *shutdown_timeout*, and returns. A second one ends the process at once, with 128 + the
+    signal's number; other workers take over the tasks when their leases end. SIGTSTP stops
+    the fetching only. The loop is uvloop's where that is installed.
+
+    Raises:
+        RuntimeError: If an event loop runs in this thread, or it is not the main thread.
+        BrokerError: If Redis cannot be reached, or cannot be used, at the start.
+        ServerStateError: If the server runs already.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(server))
+    else:
+        raise RuntimeError(
+            "An event loop runs here already. Use `async with server` inside of it, or "
+            "`await headrace.serve(server)` to handle signals too."
+        )
+
+
+async def serve(server: Server) -> None:
+    """Run *server* in the running event loop until a signal ends it, as `run` does.
+
+    The handlers that the signals had before are put back at the end.
+
+    Raises:
+        RuntimeError: If this is not the main thread, which alone gets signals.
+        BrokerError: If Redis cannot be reached, or cannot be used, at the start.
+        ServerStateError: If the server runs already.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "Signals reach the main thread only. Use `await server.run()` in this one, and "
+            "`await server.shutdown()` to end it."
+        )
+    with _Signals(server, asyncio.get_running_loop()):
+        await server.run()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes uvloop's loops; None, for asyncio's own, where it is not installed."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return None
+    return cast("Callable[[], asyncio.AbstractEventLoop]", uvloop.new_event_loop)
+
+
+class _Signals:
+    """Turns signals into calls of *server* while it is entered.
+
+    Handlers of `signal.signal` and not of the loop: they run while a handler blocks the loop,
+    which is when an operator needs the second signal. They wake the loop as the one that
+    `asyncio.Runner` installs for SIGINT does, by ``call_soon_threadsafe``.
+    """
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self._loop = loop
+        self._ending = False
+        self._shutdown: asyncio.Task[None] | None = None
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> None:
+        self._install(signal.SIGTERM, self._on_end)
+        self._install(signal.SIGINT, self._on_end)
+        if hasattr(signal, "SIGTSTP"):  # Not on Windows.
+            self._install(signal.SIGTSTP, self._on_stop)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for signum, previous in self._previous.items():
+            if previous is not None:  # None: not installed by Python, so out of its reach.
+                signal.signal(signum, previous)  # type: ignore[arg-type]  # From signal.signal.
+
+    def _install(self, signum: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._previous[signum] = signal.signal(signum, handler)
+
+    def _on_end(self, signum: int, _frame: FrameType | None) -> None:
+        if self._ending:
+            abort(signum)
+        self._ending = True
+        self._loop.call_soon_threadsafe(self._begin_shutdown, signum)
+
+    def _on_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _begin_shutdown(self, signum: int) -> None:
+        log.info("%s: shutting down; the same again aborts at once", signal.Signals(signum).name)
+        self._shutdown = asyncio.ensure_future(self._server.shutdown())
+
+    def _stop(self) -> None:
+        if self._server.state == "active":
+            log.info("SIGTSTP: no more tasks are fetched; running ones go on")
+            self._server.stop()
+
+
+def abort(signum: int) -> None:
+    """End the process now, with 128 + *signum*. Nothing is written to Redis."""
+    if processes := sys.modules.get("multiprocessing"):
+        for child in processes.active_children():
+            child.kill()
+    # In a thread and with a limit: the signal may have interrupted a thread that holds the
+    # log's lock, and a full pipe would hold up the end.
+    flusher = threading.Thread(target=_flush_logs, args=(signum,), daemon=True)
+    flusher.start()
+    flusher.join(FLUSH_TIMEOUT)
+    os._exit(128 + signum)
+
+
+def _flush_logs(signum: int) -> None:
+    log.warning(
+        "Second signal (%s): aborted; running tasks start again elsewhere when their leases end",
+        signal.Signals(signum).name,
+    )
+    with contextlib.suppress(Exception):
+        logging.shutdown()

@@ -1,0 +1,97 @@
+"""``stats``: how many tasks are where."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.console import output_console
+from headrace.cli.failure import CliError, explained
+from headrace.cli.options import JsonOption, RedisOption
+from headrace.cli.text import duration_text, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from headrace import QueueStats
+
+__all__ = ["stats"]
+
+DEFAULT_REDIS = "redis://localhost:6379"
+_COUNTS = (
+    "size",
+    "pending",
+    "active",
+    "scheduled",
+    "retry",
+    "archived",
+    "completed",
+    "aggregating",
+    "processed",
+    "failed",
+)
+
+
+@explained
+def stats(
+    *,
+    redis: RedisOption = None,
+    queue: Annotated[
+        str | None, typer.Option(metavar="NAME", show_default=False, help="Show this queue only.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how many tasks each queue holds, by state, and how old the oldest pending one is.
+
+    PROCESSED and FAILED count today's attempts (UTC). LATENCY is how long the oldest pending
+    task has been waiting.
+    """
+    found = asyncio.run(_fetch(redis or DEFAULT_REDIS))
+    if queue is not None:
+        known = ", ".join(entry.queue for entry in found) or "none"
+        found = [entry for entry in found if entry.queue == queue]
+        if not found:
+            raise CliError(f"There is no queue {queue!r}", hint=f"The queues are: {known}.")
+    if as_json:
+        typer.echo(json.dumps([_members(entry) for entry in found]))
+    elif found:
+        output_console().print(_table(found))
+    else:
+        output_console().print("No queues yet: a queue comes into being with its first task.")
+
+
+async def _fetch(redis: str) -> list[QueueStats]:
+    from headrace import Client  # noqa: PLC0415 - keeps --help quick
+
+    async with Client(redis) as client:
+        return sorted(await client.stats(), key=lambda entry: entry.queue)
+
+
+def _members(entry: QueueStats) -> dict[str, object]:
+    return {**dataclasses.asdict(entry), "size": entry.size}
+
+
+def _table(found: Sequence[QueueStats]) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - keeps --help quick
+
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    table.add_column("QUEUE", overflow="fold")
+    for name in _COUNTS:
+        table.add_column(name.upper(), justify="right")
+    table.add_column("LATENCY", justify="right")
+    table.add_column("PAUSED")
+    for entry in found:
+        counts = [getattr(entry, name) for name in _COUNTS]
+        table.add_row(
+            plain(entry.queue),
+            *(f"{count:,}" if count else "[dim]0[/]" for count in counts),
+            duration_text(entry.latency),
+            "[yellow]yes[/]" if entry.paused else "[dim]no[/]",
+        )
+    return table

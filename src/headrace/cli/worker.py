@@ -1,0 +1,177 @@
+"""``worker``: run a server, or a router's tasks, until a signal ends it."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from headrace.cli.failure import CliError, explained
+from headrace.cli.logs import LogFormat, LogLevel, configure_logging
+from headrace.cli.options import RedisOption, parse_queues
+from headrace.cli.target import load_target, user_fault
+from headrace.cli.text import masked_url, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headrace import Server
+
+__all__ = ["worker"]
+
+DEFAULT_SHUTDOWN_TIMEOUT = 8.0
+log = logging.getLogger("headrace.worker")
+
+
+@explained
+def worker(  # noqa: PLR0913 - one a command-line option
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:NAME",
+            show_default=False,
+            help="A headrace.Server, a Router, or a function without arguments that returns one.",
+        ),
+    ],
+    *,
+    redis: RedisOption = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", "-c", min=1, show_default=False, help="Tasks at a time."),
+    ] = None,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            "--queues",
+            "-q",
+            metavar="NAME=WEIGHT,...",
+            show_default=False,
+            help="Queues and their share of attention, such as critical=6,default=3.",
+        ),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Empty heavier queues before lighter ones get a turn."),
+    ] = False,
+    shutdown_timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            show_default=False,
+            help="How long running tasks may take to finish at shutdown.",
+        ),
+    ] = None,
+    log_level: Annotated[
+        LogLevel | None, typer.Option(show_default="info", help="How much to log.")
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(show_default="text", help="How to log.")
+    ] = None,
+    reload: Annotated[
+        bool,
+        typer.Option("--reload", help="Restart when a Python file here changes (development)."),
+    ] = False,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT.
+
+    What is given here takes precedence over the server's own configuration. A first SIGTERM or
+    SIGINT (Ctrl+C) lets running tasks finish, a second one aborts, SIGTSTP stops fetching.
+
+    Exit codes: 0 shut down in order; 1 broken by an error; 2 wrong command; 69 Redis does not
+    answer or is unsuitable; 130 and 143 aborted by a second signal.
+    """
+    given: dict[str, object] = {
+        "concurrency": concurrency,
+        "queues": parse_queues(queues) if queues is not None else None,
+        "strict_priority": strict or None,
+        "shutdown_timeout": shutdown_timeout,
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if reload:
+        _reload(log_level, log_format, shutdown_timeout)
+    is_flag = getattr(context.get_parameter_source("redis"), "name", "") == "COMMANDLINE"
+    server = build_server(target, redis=redis, is_flag=is_flag, changes=changes)
+    configure_logging(log_level, log_format)
+    announce(server)
+
+    from headrace import run  # noqa: PLC0415 - keeps --help quick
+
+    run(server)
+
+
+def _reload(
+    level: LogLevel | None, style: LogFormat | None, shutdown_timeout: float | None
+) -> NoReturn:
+    from headrace.cli.reload import run_reloading  # noqa: PLC0415 - rarely used
+
+    configure_logging(level, style)
+    arguments = [argument for argument in sys.argv[1:] if argument != "--reload"]
+    patience = (shutdown_timeout or DEFAULT_SHUTDOWN_TIMEOUT) + 2
+    raise typer.Exit(run_reloading(arguments, patience=patience))
+
+
+def build_server(
+    spec: str, *, redis: str | None, is_flag: bool, changes: Mapping[str, object]
+) -> Server:
+    """Return the server that *spec* means, with *changes* to its configuration.
+
+    Args:
+        spec: ``module:name`` of a Server, a Router, or a function that returns one.
+        redis: URL for a router.
+        is_flag: Whether *redis* is a flag: the environment's is not meant for a server,
+            which has its own.
+        changes: Fields of the configuration, by name.
+
+    Raises:
+        CliError: If *spec* means something else, or the URL is missing or has no use.
+    """
+    from headrace import Router, Server  # noqa: PLC0415 - keeps --help quick
+
+    found = _called(load_target(spec), spec)
+    if isinstance(found, Server):
+        if is_flag:
+            raise CliError(
+                f"{spec} is a Server, which has its own Redis: --redis is for a Router",
+                hint="Leave it out, or name the Router.",
+            )
+        return found.replace(**changes) if changes else found
+    if isinstance(found, Router):
+        if redis is None:
+            raise CliError(
+                f"{spec} is a Router: where are its tasks?",
+                hint="Give --redis URL or set HEADRACE_REDIS_URL.",
+            )
+        return Server(redis, found, **changes)
+    kind = type(found).__name__
+    raise CliError(
+        f"{spec} is of type {kind}; a headrace.Server or a Router is needed",
+        hint="A function without arguments that returns one will do too.",
+    )
+
+
+def _called(found: object, spec: str) -> object:
+    """Return what *found* returns if it is a factory, else *found* itself."""
+    from headrace import Router, Server  # noqa: PLC0415 - keeps --help quick
+
+    if isinstance(found, (Server, Router)) or not callable(found):
+        return found
+    if inspect.iscoroutinefunction(found):
+        raise CliError(f"{spec} is a coroutine function; a plain function is needed")
+    try:
+        inspect.signature(found).bind()
+    except (TypeError, ValueError) as error:
+        raise CliError(f"{spec} cannot be called without arguments: {error}") from None
+    try:
+        return found()
+    except Exception as error:  # noqa: BLE001 - whatever the user's code raises
+        raise user_fault(spec, error) from None
+
+
+def announce(server: Server) -> None:
+    """Say what is about to run."""
+    raise NotImplementedError
