@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError, Message
 
 from headrace._errors import MessageDecodeError
 from headrace._proto import asynq_pb2 as pb
+from headrace._task import TaskInfo, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +23,7 @@ __all__ = [
     "encode_message",
     "error_patch",
     "failed_message",
+    "task_info",
 ]
 
 MAX_ERROR_CHARS = 10_000
@@ -47,6 +49,38 @@ class TaskMessage:
     completed_at: int = 0
     group_key: str = ""
     headers: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def task_info(
+    message: TaskMessage,
+    state: TaskState,
+    *,
+    next_process_at: float | None = None,
+    completed_at: float | None = None,
+    is_orphaned: bool = False,
+    result: bytes | None = None,
+) -> TaskInfo:
+    """Return the report on a task with that message, and what only its state tells."""
+    return TaskInfo(
+        id=message.id,
+        queue=message.queue,
+        type=message.type,
+        payload=message.payload,
+        headers=message.headers,
+        state=state,
+        max_retry=message.max_retry,
+        retried=message.retried,
+        last_error=message.error_msg,
+        last_failed_at=message.last_failed_at or None,
+        timeout=message.timeout or None,
+        deadline=message.deadline or None,
+        group=message.group_key or None,
+        next_process_at=next_process_at,
+        is_orphaned=is_orphaned and state is TaskState.ACTIVE,
+        retention=message.retention,
+        completed_at=completed_at or message.completed_at or None,
+        result=result,
+    )
 
 
 def encode_message(message: TaskMessage) -> bytes:

@@ -20,12 +20,13 @@ import anyio.to_process
 import anyio.to_thread
 
 from headrace._errors import HandlerCrashError, InvalidOptionError
-from headrace._signature import describe, is_async
+from headrace._signature import describe
+from headrace._typed import TypedTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Offload", "check_cpu_handler", "check_importable"]
+__all__ = ["Offload", "check_importable"]
 
 T = TypeVar("T")
 
@@ -139,26 +140,6 @@ class _ThreadJob(Generic[T]):
 # --- Processes -------------------------------------------------------------------------------
 
 
-def check_cpu_handler(function: Callable[..., object]) -> None:
-    """Refuse a function that a process could not find by its name, or not run.
-
-    Raises:
-        InvalidOptionError: If it is a coroutine function, nested, a lambda, or no function.
-    """
-    if is_async(function):
-        reason = "cpu=True is for `def` functions; a coroutine function runs in the event loop"
-    elif not inspect.isfunction(function):
-        reason = "cpu=True needs a function that a process can import by its name"
-    elif "<lambda>" in function.__qualname__ or "<locals>" in function.__qualname__:
-        reason = (
-            "a process cannot import what is defined within a function, nor a lambda; with "
-            "cpu=True, define it with `def` at the top of a module"
-        )
-    else:
-        return
-    raise InvalidOptionError("handler", describe(function), reason)
-
-
 def check_importable(function: Callable[..., object]) -> None:
     """Refuse a function whose name means something else by now.
 
@@ -185,16 +166,18 @@ def _find(module: str, qualname: str) -> object:
         found = getattr(found, name)
     layer: Any = found
     while layer is not None:
-        if hasattr(layer, "__headrace_function__"):
-            return layer.__headrace_function__
+        if isinstance(layer, TypedTask):
+            return layer.__wrapped__
         layer = getattr(layer, "__wrapped__", None)
     return found
 
 
 def _run_in_child(module: str, qualname: str, request: bytes) -> tuple[bool, bytes]:
     """Call the function; return whether it succeeded, and its value or its error."""
-    # Ctrl-C reaches the whole process group; the parent decides what becomes of its tasks.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and many supervisors signal the whole process group. What becomes of its tasks is
+    # for the parent to decide; once it is gone, its children's input ends, and so do they.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     try:
         function: Any = _find(module, qualname)
         value = function(**pickle.loads(request))  # noqa: S301 - our own parent wrote it

@@ -8,7 +8,6 @@ import importlib
 import logging
 import os
 import signal
-import sys
 import threading
 from typing import TYPE_CHECKING, cast
 
@@ -134,9 +133,6 @@ class _Signals:
 
 def abort(signum: int) -> None:
     """End the process now, with 128 + *signum*. Nothing is written to Redis."""
-    if processes := sys.modules.get("multiprocessing"):
-        for child in processes.active_children():
-            child.kill()
     # In a thread and with a limit: the signal may have interrupted a thread that holds the
     # log's lock, and a full pipe would hold up the end.
     flusher = threading.Thread(target=_flush_logs, args=(signum,), daemon=True)

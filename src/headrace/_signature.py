@@ -18,7 +18,16 @@ from headrace._task import Task
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Dependency", "Parameter", "Role", "describe", "is_async", "read_parameters"]
+__all__ = [
+    "Dependency",
+    "Parameter",
+    "Role",
+    "describe",
+    "is_async",
+    "is_async_generator",
+    "is_generator",
+    "read_parameters",
+]
 
 # `if TYPE_CHECKING: from headrace import TaskContext` is what linters suggest; a name that
 # nothing else explains means ours.
@@ -61,6 +70,16 @@ class Parameter:
     def is_required(self) -> bool:
         """Whether a call without it fails."""
         return self.default is _EMPTY and not self.is_variadic
+
+    def may_be(self, kind: type) -> bool:
+        """Whether the annotation leaves room for an instance of *kind*."""
+        wanted = typing.get_origin(self.annotation) or self.annotation
+        if wanted is _EMPTY or wanted is types.UnionType or not isinstance(wanted, type):
+            return True
+        try:
+            return issubclass(kind, wanted)
+        except TypeError:  # A protocol.
+            return True
 
     @property
     def is_variadic(self) -> bool:
@@ -139,7 +158,7 @@ class _Scope:
         target: Any = function
         while isinstance(target, functools.partial):
             target = target.func
-        if isinstance(target, type):
+        if isinstance(function, type):
             target = target.__init__
         elif not hasattr(target, "__globals__") and not hasattr(target, "__wrapped__"):
             target = getattr(target, "__call__", target)  # noqa: B004 - its globals are wanted

@@ -209,6 +209,16 @@ class Task:
         task._options = Options(headers=headers) if headers else NO_OPTIONS
         return task
 
+    @classmethod
+    def _checked(cls, type: str, payload: bytes, options: Options) -> Task:  # noqa: A002
+        """Build a task from parts that were checked before: a typed task makes many."""
+        task = cls.__new__(cls)
+        task._type = type
+        task._has_payload = True
+        task._payload = payload
+        task._options = options
+        return task
+
     @property
     def type(self) -> str:
         """What to do; chooses the handler."""

@@ -52,29 +52,29 @@ class Attempts:
         self, quotas: Mapping[str, int], *, token: str, lease_duration: float
     ) -> Dequeued:
         """Take up to ``quotas[queue]`` tasks of each queue. See `ProcessorBroker.dequeue`."""
-        calls = [
-            self._dequeue_call(queue, size, token, lease_duration)
-            for queue, quota in quotas.items()
-            for size in _sizes(quota)
-        ]
-        queues = [queue for queue, quota in quotas.items() for _ in _sizes(quota)]
-        replies = await self._link.commands.run(*calls)
+        asked = [(queue, size) for queue, quota in quotas.items() for size in _sizes(quota)]
+        replies = await self._link.commands.run(
+            *(self._dequeue_call(queue, size, token, lease_duration) for queue, size in asked)
+        )
         if all(isinstance(reply, BrokerError) for reply in replies):
             checked(replies[0])
         attempts: list[Attempt] = []
-        paused: set[str] = set()
+        exhausted, paused = set(), set()
         now = 0.0
-        for queue, reply in zip(queues, replies, strict=True):
+        for (queue, size), reply in zip(asked, replies, strict=True):
             if isinstance(reply, BrokerError):  # The others' tasks are taken all the same.
                 _log.error("Could not dequeue from queue %r: %s", queue, reply)
+                exhausted.add(queue)
                 continue
             moment, is_paused, dropped, taken = reply  # type: ignore[misc]  # dequeue.lua's contract.
             now = float(moment)  # type: ignore[arg-type]
+            _report_dropped(queue, dropped)
+            if len(taken) // 2 + len(dropped) < size:  # type: ignore[arg-type]
+                exhausted.add(queue)
             if is_paused:
                 paused.add(queue)
-            _report_dropped(queue, dropped)
             attempts += await self._attempts(queue, token, taken)
-        return Dequeued(attempts, frozenset(paused), now)
+        return Dequeued(attempts, now, frozenset(exhausted), frozenset(paused))
 
     def _dequeue_call(self, queue: str, size: int, token: str, lease_duration: float) -> Call:
         keys = self._link.keys(queue)
@@ -105,7 +105,7 @@ class Attempts:
                 attempts += await self._attempts(queue, token, taken)
                 start += 50
         unique = {attempt.lease: attempt for attempt in attempts}
-        return Dequeued(list(unique.values()), frozenset(), now)
+        return Dequeued(list(unique.values()), now)
 
     async def _attempts(self, queue: str, token: str, taken: Reply) -> list[Attempt]:
         attempts = []

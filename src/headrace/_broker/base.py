@@ -43,10 +43,12 @@ class Dequeued:
     """What one dequeue brought."""
 
     attempts: Sequence[Attempt]
-    paused: frozenset[str]
-    """Queues that are paused: waiting for their tasks would return at once."""
     now: float
     """Redis's Unix time when it answered."""
+    exhausted: frozenset[str] = frozenset()
+    """Queues that had less than was asked for."""
+    paused: frozenset[str] = frozenset()
+    """Those of them that are paused: to wait for their tasks would return at once."""
 
 
 # --- Enqueue -------------------------------------------------------------------------------
@@ -229,8 +231,20 @@ class ProcessorBroker(Protocol):
         """
         ...
 
-    async def wait_for_pending(self, queues: Sequence[str], timeout: float) -> None:
-        """Return when one of *queues* may hold a pending task, or after *timeout* seconds."""
+    async def taken_by(self, queues: Sequence[str], *, token: str) -> Dequeued:
+        """Find what a dequeue with *token* took whose answer was lost."""
+        ...
+
+    async def wait_for_pending(
+        self, queues: Sequence[str], *, timeout: float, poll_interval: float
+    ) -> None:
+        """Return when one of *queues* may hold a pending task.
+
+        Args:
+            queues: What to wait for.
+            timeout: Seconds after which it returns in any case.
+            poll_interval: The same, where Redis cannot be waited for.
+        """
         ...
 
 
@@ -314,8 +328,15 @@ class AggregatorBroker(Protocol):
         """Take a ripe group's tasks into a new set; None if the group is not ripe."""
         ...
 
-    async def aggregate(self, taken: AggregationSet, placement: Placement) -> Placed | HeadraceError:
-        """Write the aggregated task and delete the set with its tasks, in one step."""
+    async def aggregate(
+        self, taken: AggregationSet, placement: Placement, *, repeat: bool = False
+    ) -> Placed | HeadraceError:
+        """Write the aggregated task and delete the set with its tasks, in one step.
+
+        Raises:
+            BrokerError: If Redis did not answer. It may have been applied; the same call with
+                *repeat* is safe.
+        """
         ...
 
     async def reclaim(self, queue: str) -> int:

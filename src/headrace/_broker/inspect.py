@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from headrace._broker.commands import checked
 from headrace._broker.keys import QUEUES
-from headrace._message import decode_message
-from headrace._task import TaskInfo, TaskState
+from headrace._message import decode_message, task_info
+from headrace._task import TaskState
 
 if TYPE_CHECKING:
     from headrace._broker.commands import Reply
     from headrace._broker.link import Link
-    from headrace._message import TaskMessage
+    from headrace._task import TaskInfo
 
 __all__ = ["Inspection", "QueueStats"]
 
@@ -140,34 +140,3 @@ class Inspection:
 
 def _number(reply: Reply) -> int:
     return int(reply) if isinstance(reply, (int, bytes)) else 0
-
-
-def task_info(
-    message: TaskMessage,
-    state: TaskState,
-    *,
-    next_process_at: float | None = None,
-    is_orphaned: bool = False,
-    result: bytes | None = None,
-) -> TaskInfo:
-    """Return the report on a task with that message."""
-    return TaskInfo(
-        id=message.id,
-        queue=message.queue,
-        type=message.type,
-        payload=message.payload,
-        headers=message.headers,
-        state=state,
-        max_retry=message.max_retry,
-        retried=message.retried,
-        last_error=message.error_msg,
-        last_failed_at=message.last_failed_at or None,
-        timeout=message.timeout or None,
-        deadline=message.deadline or None,
-        group=message.group_key or None,
-        next_process_at=next_process_at,
-        is_orphaned=is_orphaned and state is TaskState.ACTIVE,
-        retention=message.retention,
-        completed_at=message.completed_at or None,
-        result=result,
-    )

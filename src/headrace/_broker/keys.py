@@ -7,7 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import datetime
+    from datetime import date
 
 __all__ = [
     "CANCEL_CHANNEL",
@@ -121,11 +121,11 @@ class QueueKeys:
         """String: how many attempts failed in all."""
         return f"asynq:{{{self.queue}}}:failed"
 
-    def processed_on(self, day: datetime.date) -> str:
+    def processed_on(self, day: date) -> str:
         """Return the string that counts the tasks processed on *day* (UTC)."""
         return f"asynq:{{{self.queue}}}:processed:{day:%Y-%m-%d}"
 
-    def failed_on(self, day: datetime.date) -> str:
+    def failed_on(self, day: date) -> str:
         """Return the string that counts the attempts failed on *day* (UTC)."""
         return f"asynq:{{{self.queue}}}:failed:{day:%Y-%m-%d}"
 

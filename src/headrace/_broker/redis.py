@@ -18,7 +18,7 @@ from headrace._clock import SYSTEM_CLOCK
 from headrace._errors import BrokerUnsuitableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from headrace._clock import Clock
 
@@ -60,9 +60,11 @@ class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection):
     def __repr__(self) -> str:
         return f"<RedisBroker {self.address}>"
 
-    async def wait_for_pending(self, queues: list[str] | tuple[str, ...], timeout: float) -> None:
-        """Return when one of *queues* may hold a pending task, or after *timeout* seconds."""
-        await self._waiting.wait_for_pending(queues, timeout)
+    async def wait_for_pending(
+        self, queues: Sequence[str], *, timeout: float, poll_interval: float
+    ) -> None:
+        """Return when one of *queues* may hold a task. See `ProcessorBroker`."""
+        await self._waiting.wait_for_pending(queues, timeout=timeout, poll_interval=poll_interval)
 
     async def check_server(self, *, allow_eviction: bool) -> None:
         """Refuse a Redis that cannot keep the promises. See `Broker.check_server`."""

@@ -29,12 +29,14 @@ class Waiting:
         self._commands: Commands | None = None
         self._watchers: dict[str, asyncio.Task[None]] = {}
 
-    async def wait_for_pending(self, queues: Sequence[str], timeout: float) -> None:
-        """Return when one of *queues* may hold a pending task, or after *timeout* seconds."""
+    async def wait_for_pending(
+        self, queues: Sequence[str], *, timeout: float, poll_interval: float
+    ) -> None:
+        """Return when one of *queues* may hold a task. See `ProcessorBroker`."""
         if self._link.connector.bell is not None:
             await self._wait_for_bell(timeout)
         elif not queues or len(queues) > MAX_WATCHED:
-            await asyncio.sleep(timeout)
+            await asyncio.sleep(min(timeout, poll_interval))
         else:
             await self._wait_for_watchers(queues, timeout)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 import anyio.to_thread
 
-from headrace._broker.base import SET_LIFETIME
+from headrace._broker.base import MAX_ITEMS, SET_LIFETIME
 from headrace._clock import new_uuid
 from headrace._errors import BrokerError, HeadraceError
 from headrace._placement import placement
@@ -118,7 +118,12 @@ class Aggregator:
         await each_queue(self._queues, start, duty="look at the groups", log=self._log)
 
     async def _reclaim(self, queue: str) -> None:
-        count = await self._broker.reclaim(queue)
+        count = 0
+        for _ in range(_MAX_SETS):
+            moved = await self._broker.reclaim(queue)
+            count += moved
+            if moved < MAX_ITEMS:
+                break
         if count:
             self._log.logger.warning(
                 "%d tasks of queue %r went back to their group: they were not aggregated in time",
@@ -200,9 +205,10 @@ class Aggregator:
         """Write the aggregated task; try as long as the set exists."""
         backoff = Backoff(self._rng)
         fault = ("write", taken.queue)
+        repeat = False
         while True:
             try:
-                answer = await self._broker.aggregate(taken, made)
+                answer = await self._broker.aggregate(taken, made, repeat=repeat)
             except BrokerError as error:
                 message = "Could not write the aggregated task of group %r in queue %r"
                 self._log.fault(
@@ -210,6 +216,7 @@ class Aggregator:
                 )
                 if anyio.current_time() >= deadline + _TIME_TO_WRITE:
                     return False
+                repeat = True
                 await anyio.sleep(backoff.next())
                 continue
             self._log.recovered(fault)

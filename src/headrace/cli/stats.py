@@ -11,7 +11,7 @@ import typer
 
 from headrace.cli.console import output_console
 from headrace.cli.failure import CliError, explained
-from headrace.cli.options import JsonOption, RedisOption
+from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
 from headrace.cli.text import duration_text, plain
 
 if TYPE_CHECKING:

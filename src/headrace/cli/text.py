@@ -16,11 +16,11 @@ _MASK = "***"
 
 
 def plain(text: str, *, keep: str = "") -> str:
-    """Return *text* with every character that could command a terminal written as an escape.
+    r"""Return *text* with every character that could command a terminal written as an escape.
 
     Args:
         text: Text from outside: a task's type, an error, a file's name.
-        keep: Characters to leave alone, such as ``"\\n"``.
+        keep: Characters to leave alone, such as ``"\n"``.
     """
     if text.isascii() and text.isprintable():
         return text

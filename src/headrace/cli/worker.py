@@ -13,7 +13,6 @@ from headrace.cli.failure import CliError, explained
 from headrace.cli.logs import LogFormat, LogLevel, configure_logging
 from headrace.cli.options import RedisOption, parse_queues
 from headrace.cli.target import load_target, user_fault
-from headrace.cli.text import masked_url, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,7 @@ log = logging.getLogger("headrace.worker")
 
 
 @explained
-def worker(  # noqa: PLR0913 - one a command-line option
+def worker(
     context: typer.Context,
     target: Annotated[
         str,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.failure import CliError, ExitCode, explained
-from headrace.cli.options import JsonOption, RedisOption
+from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
 from headrace.cli.text import masked_url
 
 if TYPE_CHECKING:
@@ -68,9 +67,7 @@ def _run(listing: Listing, redis: str | None, concurrency: int) -> Report:
 
     with Screen(len(listing.paths)) as screen:
         return asyncio.run(
-            run_demo(
-                listing, redis=redis, concurrency=concurrency, on_examined=screen.examined
-            )
+            run_demo(listing, redis=redis, concurrency=concurrency, on_examined=screen.examined)
         )
 
 

@@ -120,7 +120,7 @@ class Report:
         )
 
     def digest(self) -> str:
-        """Return the SHA-256 in hex of the lines ``<sha256>  <path>\\n``, sorted bytewise.
+        r"""Return the SHA-256 in hex of the lines ``<sha256>  <path>\n``, sorted bytewise.
 
         That is what ``sha256sum`` prints for the same files, sorted, unless a name holds a
         newline or a backslash, which ``sha256sum`` escapes.

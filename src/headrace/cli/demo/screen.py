@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.progress import (
     BarColumn,
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from rich.progress import Task as Bar
-    from typing_extensions import Self
 
     from headrace.cli.demo.report import Totals
 
@@ -110,8 +109,7 @@ def show_summary(
     lines = [
         f"{plural(totals.files, 'file')}, {size_text(totals.bytes)}, "
         f"{plural(totals.lines, 'line')}, in {seconds:.2f} s: {rate:,.0f} files/s, {speed}/s",
-        f"{plural(totals.retried, 'retry', 'retries')}, "
-        f"{totals.failed:,} failed, through {where}",
+        f"{plural(totals.retried, 'retry', 'retries')}, {totals.failed:,} failed, through {where}",
         f"SHA-256 of the list of hashes: {digest}",
     ]
     for line in lines:

@@ -11,7 +11,8 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from anyio import from_thread
 
 from headrace import Router, Task, TaskContext, TaskIdConflictError
-from headrace.cli.demo.files import examine, extension as extension_of
+from headrace.cli.demo.files import examine
+from headrace.cli.demo.files import extension as extension_of
 from headrace.cli.demo.report import Record, failed_record
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ class Demo:
         for index, path in enumerate(self._listing.paths):
             # JSON carries text only, and a path is bytes.
             payload = {"file": index, "path": quote_from_bytes(path)}
-            yield Task(
-                EXAMINE, payload, queue=self._queue, max_retry=MAX_RETRY, timeout=TIMEOUT
-            )
+            yield Task(EXAMINE, payload, queue=self._queue, max_retry=MAX_RETRY, timeout=TIMEOUT)
 
     def _examine(self, context: TaskContext, file: int, path: str) -> None:
         """Examine one file, in a thread, and send its record to the group of its extension."""

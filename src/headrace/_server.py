@@ -1,0 +1,351 @@
+"""The worker's side: a server runs handlers for the tasks of its queues."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
+
+import anyio
+
+from headrace._broker.redis import RedisBroker
+from headrace._components import build
+from headrace._config import ServerConfig
+from headrace._errors import (
+    BrokerError,
+    HeadraceError,
+    InvalidOptionError,
+    ServerClosedError,
+    ServerStateError,
+)
+from headrace._log import RateLimitedLog
+from headrace._router import as_dispatch
+from headrace._worker.prober import StateProber
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+    from typing import Self
+
+    from redis.asyncio import Redis, RedisCluster
+
+    from headrace._broker.base import Broker
+    from headrace._clock import Clock
+    from headrace._components import Components
+    from headrace._config import (
+        BaseContext,
+        ErrorHandler,
+        GroupAggregator,
+        HealthCheck,
+        IsFailure,
+        Lifespan,
+        RetryDelay,
+        TaskStateProber,
+    )
+    from headrace._router import Handler
+
+__all__ = ["Server", "ServerOptions", "ServerState"]
+
+ServerState: TypeAlias = Literal["new", "active", "stopped", "closed"]
+Seconds: TypeAlias = "float | timedelta"
+
+STUCK_AFTER = 2.0
+"""Seconds after the grace period at which handlers that ignore their cancellation are stuck."""
+
+
+class ServerOptions(TypedDict, total=False):
+    """How a server works. Durations are seconds or a timedelta."""
+
+    concurrency: int
+    """How many tasks run at a time at the most. Default: 100."""
+    queues: Mapping[str, int]
+    """Queue name to weight, at least 1. Default: {"default": 1}."""
+    strict_priority: bool
+    """Serve a queue only while those of greater weight are empty. Default: False."""
+    task_check_interval: Seconds
+    """Between looks at the queues where Redis cannot be waited for: while one of them is
+    paused, or with more than eight. Default: 1."""
+    retry_delay: RetryDelay
+    """``f(retried, error, task)`` returns the seconds until the next attempt. Default:
+    retried^4 + 15 + random(0..29) * (retried + 1)."""
+    is_failure: IsFailure
+    """``f(error)`` tells whether an error counts as a failure; one that does not spends no
+    retry. Default: all of them do."""
+    error_handler: ErrorHandler | None
+    """``f(task, error)`` is called for every failed attempt. It may be a coroutine function."""
+    base_context: BaseContext | None
+    """Returns the `contextvars.Context` whose copies the handlers run in. Default: the
+    server's own."""
+    shutdown_timeout: Seconds
+    """How long a shutdown waits for running tasks before it gives them back. Default: 8."""
+    health_check: HealthCheck | None
+    """``f(error)`` is called now and then with None, or why Redis did not answer."""
+    health_check_interval: Seconds
+    """Default: 15."""
+    delayed_task_check_interval: Seconds
+    """Between looks at scheduled tasks and retries, in whole seconds. Default: 1."""
+    group_grace_period: Seconds
+    """A group is aggregated once nothing was added for so long. At least 1. Default: 60."""
+    group_max_delay: Seconds
+    """... or once its oldest task has waited for so long; 0: no limit. Default: 0."""
+    group_max_size: int
+    """... or once it holds so many tasks; 0: no limit. Default: 0."""
+    group_aggregator: GroupAggregator | None
+    """``f(group, tasks)`` returns the task that stands for them. Default: None, groups wait."""
+    janitor_interval: Seconds
+    """Between deletions of what has expired. Default: 8."""
+    janitor_batch_size: int
+    """How many tasks one script call deletes, at most 100. Default: 100."""
+    lease_duration: Seconds
+    """How long a task is claimed for. When a worker dies, its tasks run elsewhere soon after.
+    At least twice *heartbeat_interval*. Default: 15."""
+    heartbeat_interval: Seconds
+    """Between extensions of the leases. Default: 5."""
+    recovery_interval: Seconds
+    """Between looks for leases that have ended. Default: 2."""
+    max_crashes: int
+    """A task whose worker died so often while it ran is archived; 0: never. Default: 3."""
+    state_prober: TaskStateProber | None
+    """Reports tasks that change state."""
+    lifespan: Lifespan | None
+    """Returns an async context manager that is entered around the server's run. What it yields
+    is `TaskContext.state`."""
+    allow_eviction: bool
+    """Run on a Redis whose maxmemory-policy may delete tasks. Default: False."""
+    log_level: int | str | None
+    """Level of the logger "headrace". Default: None, as logging is configured."""
+    clock: Clock
+    """Source of the wall time, for tests."""
+    rng: random.Random
+    """Source of all randomness, for tests."""
+
+
+class Server:
+    """Runs tasks: embedded with ``async with``, or by itself with `headrace.run`.
+
+    It may be started once; then it is used up.
+
+    Args:
+        redis: A URL, or a client of redis.asyncio; see `Client`.
+        handler: A `Router`, or one function ``fn(task)`` for all tasks.
+        options: See `ServerOptions`.
+
+    Raises:
+        InvalidOptionError: If an argument cannot be used.
+
+    Attributes:
+        config: The options, checked.
+        handler: As it was given.
+    """
+
+    def __init__(
+        self,
+        redis: str | Redis | RedisCluster,
+        handler: Handler,
+        **options: Unpack[ServerOptions],
+    ) -> None:
+        known = {field.name for field in dataclasses.fields(ServerConfig)}
+        for name, value in options.items():
+            if name not in known:
+                raise InvalidOptionError(name, value, f"the options are {', '.join(sorted(known))}")
+        self.config = ServerConfig(**options)  # type: ignore[arg-type]  # It takes timedeltas.
+        self.handler = handler
+        self._redis = redis
+        self._handlers = as_dispatch(handler, concurrency=self.config.concurrency)
+        self._broker: Broker = RedisBroker(redis, clock=self.config.clock)
+        self._logger = logging.getLogger("headrace")
+        if self.config.log_level is not None:
+            level = self.config.log_level
+            self._logger.setLevel(level.upper() if isinstance(level, str) else level)
+        self._log = RateLimitedLog(self._logger)
+        self._prober = StateProber(self.config.state_prober, log=self._log)
+        self._state: ServerState = "new"
+        self._components: Components | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._shutting_down = False
+
+    def __repr__(self) -> str:
+        queues = ",".join(f"{name}={weight}" for name, weight in self.config.queues.items())
+        return f"<Server {self._state} {self._broker!r} queues={queues}>"
+
+    def replace(self, **options: Unpack[ServerOptions]) -> Server:
+        """Return a new server that differs in *options*."""
+        fields = dataclasses.fields(ServerConfig)
+        current = {field.name: getattr(self.config, field.name) for field in fields}
+        return Server(self._redis, self.handler, **{**current, **options})  # type: ignore[typeddict-item, misc]  # The config's fields are the options.
+
+    @property
+    def state(self) -> ServerState:
+        """``new``, ``active``, ``stopped`` (it fetches no more) or ``closed``."""
+        return self._state
+
+    def set_state_prober(self, prober: TaskStateProber | None) -> None:
+        """Report changes of state to *prober* from now on; None: to nobody."""
+        self._prober.set(prober)
+
+    async def ping(self) -> None:
+        """Ask Redis for a sign of life.
+
+        Raises:
+            BrokerError: If Redis did not answer.
+            ServerClosedError: If the server was shut down.
+        """
+        if self._state == "closed":
+            raise ServerClosedError
+        await self._broker.ping()
+
+    # --- Start and stop --------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start to run tasks, and return. Nothing happens if it runs already.
+
+        Raises:
+            BrokerError: If Redis cannot be reached, or cannot be used.
+            ServerClosedError: If the server was shut down.
+            ServerStateError: If it was stopped; a stopped server only shuts down.
+        """
+        if self._state == "closed":
+            raise ServerClosedError
+        if self._state == "stopped":
+            raise ServerStateError("This server was stopped: it can be shut down, not started.")
+        if self._serving is None:
+            # A cancel scope must be left in the task that entered it, while a framework may
+            # start and shut down in two different ones: the server gets one of its own.
+            started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._serving = asyncio.create_task(self._serve(started), name="headrace server")
+            await asyncio.wait([self._serving, started], return_when=asyncio.FIRST_COMPLETED)
+            if not started.done():
+                started.cancel()
+                self._raise_if_failed()
+
+    def stop(self) -> None:
+        """Fetch no more tasks; running ones go on. Nothing happens unless it is active."""
+        if self._state == "active":
+            self._state = "stopped"
+            if self._components is not None:
+                self._components.processor.stop()
+
+    async def shutdown(self) -> None:
+        """Stop, wait for running tasks, give back those that take too long, and close.
+
+        Once it is closed, or if it was never started, this does nothing but close it.
+        Handlers that ignore their cancellation are logged as stuck and keep their tasks: those
+        run again elsewhere once this process has ended.
+        """
+        if self._serving is None:
+            self._state = "closed"
+            await self._broker.close()
+            return
+        self._shutting_down = True
+        self.stop()
+        grace = self.config.shutdown_timeout
+        if self._components is not None:
+            self._components.processor.drain(grace)
+        done, _ = await asyncio.wait([self._serving], timeout=grace + STUCK_AFTER)
+        if done:
+            self._raise_if_failed()
+        else:
+            self._report_stuck()
+
+    async def run(self) -> None:
+        """Start, and return when the server was shut down.
+
+        Cancelling this shuts it down, too.
+
+        Raises:
+            HeadraceError: See `start`.
+            Exception: What broke the server, if something did.
+        """
+        await self.start()
+        assert self._serving is not None  # noqa: S101 - start() sees to it
+        try:
+            await asyncio.wait([self._serving])
+        finally:
+            await self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+    def _raise_if_failed(self) -> None:
+        assert self._serving is not None  # noqa: S101 - callers started it
+        if not self._serving.cancelled() and (error := self._serving.exception()) is not None:
+            raise error
+
+    def _report_stuck(self) -> None:
+        assert self._components is not None  # noqa: S101 - it runs
+        running = list(self._components.processor.running.values())
+        self._logger.error(
+            "%d handlers ignore their cancellation and are stuck; their tasks stay theirs until "
+            "this process ends: %s",
+            len(running),
+            ", ".join(f"{e.attempt.message.type} {e.lease.task_id}" for e in running),
+            extra={"task_ids": [execution.lease.task_id for execution in running]},
+        )
+
+    # --- The run ---------------------------------------------------------------------------
+
+    async def _serve(self, started: asyncio.Future[None]) -> None:
+        """Be the server, from start to end, in a task of its own."""
+        try:
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(self._broker.close)
+                await self._broker.check_server(allow_eviction=self.config.allow_eviction)
+                lifespan = self.config.lifespan
+                state = await stack.enter_async_context(lifespan()) if lifespan else None
+                self._components = build(
+                    self.config,
+                    self._broker,
+                    self._handlers,
+                    prober=self._prober,
+                    state=state,
+                    status=lambda: self._state,
+                    log=self._log,
+                )
+                await self._run_components(self._components, started)
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            if started.done() and not isinstance(error, asyncio.CancelledError):
+                self._logger.critical("The server broke down", exc_info=error)
+            raise error from None
+        finally:
+            self._state = "closed"
+
+    async def _run_components(
+        self, components: Components, started: asyncio.Future[None]
+    ) -> None:
+        """Run the components. The indentation is the order of shutdown."""
+        async with anyio.create_task_group() as support:
+            for component in components.support:
+                await support.start(component.run)
+            async with anyio.create_task_group() as feeders:
+                for component in components.feeders:
+                    await feeders.start(component.run)
+                self._state = "active"
+                self._logger.info("Headrace runs: %r", self)
+                started.set_result(None)
+                await components.processor.run()  # Returns once drained.
+                feeders.cancel_scope.cancel()
+            await components.finisher.drain()
+            await components.syncer.drain(1.0)
+            await self._prober.deliver()
+            support.cancel_scope.cancel()
+        self._logger.info("Headrace has shut down")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error in *group*, however deep it lies."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,63 @@
+"""Writes the ends of attempts, many in one round trip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace._broker.base import Applied, Finish
+from headrace._errors import BrokerError
+from headrace._groupcommit import GroupCommit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headrace._broker.base import FinisherBroker
+    from headrace._log import RateLimitedLog
+    from headrace._worker.syncer import Syncer
+
+__all__ = ["Finisher"]
+
+
+class Finisher:
+    """Commits the ends of attempts in groups. What it cannot write goes to the syncer.
+
+    Args:
+        broker: Where to write.
+        syncer: Takes over what could not be written.
+        log: Where failures go.
+    """
+
+    def __init__(self, broker: FinisherBroker, syncer: Syncer, *, log: RateLimitedLog) -> None:
+        self._broker = broker
+        self._syncer = syncer
+        self._log = log
+        self._commit: GroupCommit[tuple[Finish, float], Applied | None] = GroupCommit(self._write)
+
+    async def finish(self, finish: Finish, lease_until: float) -> Applied | None:
+        """Write the end of an attempt.
+
+        Args:
+            finish: What to write.
+            lease_until: When its lease ends, in the event loop's time.
+
+        Returns:
+            What became of it; None if Redis did not answer, and the syncer tries on.
+        """
+        return await self._commit.submit((finish, lease_until))
+
+    async def drain(self) -> None:
+        """Return when everything was written, or handed to the syncer."""
+        await self._commit.drain()
+
+    async def _write(
+        self, group: Sequence[tuple[Finish, float]]
+    ) -> Sequence[Applied | None | Exception]:
+        try:
+            answers = await self._broker.finish([finish for finish, _ in group])
+        except BrokerError as error:
+            self._log.fault("finish", "Could not write the ends of tasks", exc=error)
+            for finish, lease_until in group:
+                self._syncer.add([finish], lease_until)
+            return [None] * len(group)
+        self._log.recovered("finish")
+        return answers
