@@ -27,7 +27,8 @@ from headrace._message import decode_message
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from headrace._broker.commands import Argument, Reply
+    from headrace._broker.commands import Reply
+    from headrace._broker.connections import Argument
     from headrace._broker.keys import QueueKeys
     from headrace._broker.link import Link
     from headrace._message import TaskMessage
@@ -169,8 +170,8 @@ class Attempts:
         reply = await self._link.commands.one(
             Call(
                 "annotate",
-                (keys.lease, keys.task(lease.task_id)),
-                (lease.task_id, lease.token, field, value),
+                (keys.lease,),
+                (keys.task_prefix, lease.task_id, lease.token, field, value),
             )
         )
         return reply == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from redis.exceptions import NoScriptError
 
@@ -14,25 +14,11 @@ from headrace._errors import BrokerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Call", "Commands", "Reply", "RedisClient", "checked"]
+    from headrace._broker.connections import Argument, Sender
 
-Argument: TypeAlias = str | bytes | int | float
+__all__ = ["Call", "Commands", "Reply", "checked"]
+
 Reply: TypeAlias = "bytes | int | str | list[Reply] | BrokerError | None"
-
-
-class RedisPipeline(Protocol):
-    """The part of redis-py's pipelines that is used here."""
-
-    def execute_command(self, *args: Argument) -> object: ...
-    async def execute(self, raise_on_error: bool = True) -> list[object]: ...  # noqa: FBT001, FBT002 - redis-py's
-
-
-class RedisClient(Protocol):
-    """The part of redis-py's clients that is used here."""
-
-    def pipeline(self, transaction: bool) -> RedisPipeline: ...  # noqa: FBT001 - redis-py's
-    async def execute_command(self, *args: Argument) -> object: ...
-    async def aclose(self) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -62,8 +48,8 @@ def checked(reply: Reply) -> Reply:
 class Commands:
     """A way to Redis. Errors are Headrace's from here on."""
 
-    def __init__(self, client: RedisClient) -> None:
-        self._client = client
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
 
     async def run(self, *commands: Call | tuple[Argument, ...]) -> list[Reply]:
         """Send *commands* in one round trip.
@@ -75,12 +61,12 @@ class Commands:
             BrokerError: If no answer came.
         """
         try:
-            replies = await self._send(
+            replies = await self._sender.send(
                 [item.command() if isinstance(item, Call) else item for item in commands]
             )
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:  # A new or restarted Redis, or SCRIPT FLUSH: these were not run.
-                again = await self._send([cast("Call", commands[n]).full_command() for n in unknown])
+                again = await self._sender.send([cast("Call", commands[n]).full_command() for n in unknown])
                 for n, reply in zip(unknown, again, strict=True):
                     replies[n] = reply
         except FOREIGN_ERRORS as error:
@@ -99,12 +85,6 @@ class Commands:
         [reply] = await self.run(command)
         return checked(reply)
 
-    async def _send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
-
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._sender.close()

@@ -7,6 +7,7 @@ a script that moves tasks must not be repeated blindly.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import urllib.parse
 from typing import TYPE_CHECKING, Final, Protocol, cast
@@ -20,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
 from headrace._broker import memory
+from headrace._broker.connections import ClusterSender, Connections
 from headrace._errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -27,15 +29,20 @@ if TYPE_CHECKING:
 
     from redis.asyncio.client import PubSub
 
-    from headrace._broker.commands import RedisClient
+    from redis.asyncio.connection import AbstractConnection
+
+    from headrace._broker.connections import Sender
 
 __all__ = ["Connector", "connector", "safe_url"]
 
 COMMAND_CONNECTIONS: Final = 10
 RESERVED_CONNECTIONS: Final = 2
+WAITING_CONNECTIONS: Final = 8
 BLOCK_SECONDS: Final = 10.0
 """How long one blocking command waits in Redis."""
-_TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": 3.0}
+COMMAND_SECONDS: Final = 3.0
+"""How long a round trip may take."""
+_TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": COMMAND_SECONDS}
 _OWN: Final = {"decode_responses": False, "protocol": 2, "health_check_interval": 0}
 # Settings of a user's client that belong to that client only.
 _NOT_TAKEN_OVER: Final = frozenset(
@@ -47,23 +54,23 @@ _NOT_TAKEN_OVER: Final = frozenset(
 
 
 class Connector(Protocol):
-    """Makes clients of one Redis."""
+    """Opens connections to one Redis."""
 
     address: str
     """Where it is, without credentials."""
     bell: memory.Bell | None
     """Rings when a task becomes pending; None where Redis itself is waited for."""
 
-    def commands(self) -> RedisClient:
-        """Return a client whose pool is bounded, and waits for a free connection."""
+    def commands(self) -> Sender:
+        """Return what everything that waits for nothing goes through."""
         ...
 
-    def reserved(self) -> RedisClient:
-        """Return a client with a connection or two that nobody else uses."""
+    def reserved(self) -> Sender:
+        """Return the same, with a connection or two that nobody else uses."""
         ...
 
-    def waiting(self) -> RedisClient:
-        """Return a client for commands that block for `BLOCK_SECONDS`."""
+    def waiting(self) -> Sender:
+        """Return the same, for commands that block for `BLOCK_SECONDS`."""
         ...
 
     def pubsub(self) -> PubSub:
@@ -111,26 +118,27 @@ class _Single:
     address: str
     bell: memory.Bell | None = None
 
-    def _client(self, pool_class: type, size: int, **more: object) -> RedisClient:
-        kwargs = {**_TIMEOUTS, **self.kwargs, **_OWN, **more}
-        kwargs["retry"] = Retry(NoBackoff(), 0)
-        pool = pool_class(
-            connection_class=self.connection_class, max_connections=size, **kwargs
-        )
-        return cast("RedisClient", redis.asyncio.Redis.from_pool(pool))
+    def _connection(self, **more: object) -> AbstractConnection:
+        kwargs = {**_TIMEOUTS, **self.kwargs, **_OWN, **more, "retry": Retry(NoBackoff(), 0)}
+        return cast("AbstractConnection", self.connection_class(**kwargs))
 
-    def commands(self) -> RedisClient:
-        return self._client(redis.asyncio.BlockingConnectionPool, COMMAND_CONNECTIONS, timeout=5)
+    def _connections(self, size: int, seconds: float) -> Sender:
+        make = functools.partial(self._connection, socket_timeout=None)
+        return Connections(make, size=size, timeout=seconds)
 
-    def reserved(self) -> RedisClient:
-        return self._client(redis.asyncio.BlockingConnectionPool, RESERVED_CONNECTIONS, timeout=5)
+    def commands(self) -> Sender:
+        return self._connections(COMMAND_CONNECTIONS, COMMAND_SECONDS)
 
-    def waiting(self) -> RedisClient:
-        return self._client(redis.asyncio.ConnectionPool, 64, socket_timeout=BLOCK_SECONDS + 5)
+    def reserved(self) -> Sender:
+        return self._connections(RESERVED_CONNECTIONS, COMMAND_SECONDS)
+
+    def waiting(self) -> Sender:
+        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS + COMMAND_SECONDS)
 
     def pubsub(self) -> PubSub:
-        client = self._client(redis.asyncio.ConnectionPool, 2)
-        return cast("redis.asyncio.Redis", client).pubsub()
+        kwargs = {**_TIMEOUTS, **self.kwargs, **_OWN, "retry": Retry(NoBackoff(), 0)}
+        pool = redis.asyncio.ConnectionPool(connection_class=self.connection_class, **kwargs)
+        return redis.asyncio.Redis.from_pool(pool).pubsub()
 
     def sync(self) -> redis.Redis | None:
         if self.bell is not None:
@@ -252,24 +260,28 @@ class _SentinelMaster:
     address: str
     bell: None = None
 
-    def _client(self, **more: object) -> RedisClient:
+    def _pool(self, **more: object) -> SentinelConnectionPool:
         kwargs = {**_TIMEOUTS, **self.kwargs, **_OWN, **more}
-        pool = SentinelConnectionPool(
+        return SentinelConnectionPool(
             self.service, self.manager, retry=Retry(NoBackoff(), 0), **kwargs
         )
-        return cast("RedisClient", redis.asyncio.Redis.from_pool(pool))
 
-    def commands(self) -> RedisClient:
-        return self._client()
+    def _connections(self, size: int, seconds: float) -> Sender:
+        # The pool finds the master; the connections are kept outside of it.
+        pool = self._pool(socket_timeout=None)
+        return Connections(pool.make_connection, size=size, timeout=seconds)
 
-    def reserved(self) -> RedisClient:
-        return self._client()
+    def commands(self) -> Sender:
+        return self._connections(COMMAND_CONNECTIONS, COMMAND_SECONDS)
 
-    def waiting(self) -> RedisClient:
-        return self._client(socket_timeout=BLOCK_SECONDS + 5)
+    def reserved(self) -> Sender:
+        return self._connections(RESERVED_CONNECTIONS, COMMAND_SECONDS)
+
+    def waiting(self) -> Sender:
+        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS + COMMAND_SECONDS)
 
     def pubsub(self) -> PubSub:
-        return cast("redis.asyncio.Redis", self._client()).pubsub()
+        return redis.asyncio.Redis.from_pool(self._pool()).pubsub()
 
     def sync(self) -> redis.Redis:
         from redis.sentinel import Sentinel as SyncSentinel  # noqa: PLC0415 - rarely used
@@ -316,22 +328,22 @@ class _Cluster:
     address: str
     bell: None = None
 
-    def _client(self, **more: object) -> RedisClient:
+    def _client(self, **more: object) -> Sender:
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in self.nodes]
         client = redis.asyncio.RedisCluster(
             startup_nodes=nodes,
             retry=Retry(NoBackoff(), 0),
             **{**_TIMEOUTS, **self.kwargs, **_OWN, **more},
         )
-        return cast("RedisClient", client)
+        return ClusterSender(client)
 
-    def commands(self) -> RedisClient:
+    def commands(self) -> Sender:
         return self._client()
 
-    def reserved(self) -> RedisClient:
+    def reserved(self) -> Sender:
         return self._client()
 
-    def waiting(self) -> RedisClient:
+    def waiting(self) -> Sender:
         return self._client(socket_timeout=BLOCK_SECONDS + 5)
 
     def pubsub(self) -> PubSub:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from redis.asyncio.client import PubSub
 
     from headrace._broker.base import Lease
-    from headrace._broker.commands import Argument, Reply
+    from headrace._broker.commands import Reply
+    from headrace._broker.connections import Argument
     from headrace._broker.link import Link
 
 __all__ = ["Upkeep"]

@@ -16,7 +16,8 @@ from headrace._task import TaskState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from headrace._broker.commands import Argument, Reply
+    from headrace._broker.commands import Reply
+    from headrace._broker.connections import Argument
     from headrace._broker.link import Link
 
 __all__ = ["Writing"]

@@ -7,7 +7,6 @@ import itertools
 from typing import TYPE_CHECKING
 
 from headrace._broker.base import Dequeued
-from headrace._clock import new_uuid
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff
 from headrace._worker.quotas import share_among_hungry, share_by_priority
@@ -59,7 +58,7 @@ class Intake:
         self._hungry = set(weights)
         self._paused: set[str] = set()
         # Unique over all workers and all time: nobody else ever finishes what it claims.
-        self._token_prefix = new_uuid(rng).replace("-", "")
+        self._token_prefix = f"{rng.getrandbits(96):024x}-"
         self._counter = itertools.count(1)
 
     async def fetch(self, slots: int) -> Dequeued:

@@ -16,23 +16,14 @@
 local active, lease, archived, prefix = KEYS[1], KEYS[2], KEYS[5], ARGV[3]
 local is_repeat = ARGV[2] == '1'
 redis.call('LLEN', active)
-redis.call('ZCARD', lease)
 redis.call('ZCARD', archived)
 local now = now_or(ARGV[1])
 
-local replies, held = {}, {}
-for i = 4, #ARGV, 4 do
-  local id = ARGV[i]
-  local code = standing(lease, prefix .. id, id, ARGV[i + 1], 'archived', is_repeat)
-  replies[#replies + 1] = code
-  if code == 1 then
-    held[#held + 1] = i
-  end
-end
+local replies, ids, held = judge(lease, prefix, 4, 4, 'archived', is_repeat)
 
-for _, i in ipairs(held) do
-  local id = ARGV[i]
-  release(active, lease, id)
+release(active, lease, ids)
+for n, i in ipairs(held) do
+  local id = ids[n]
   redis.call('HSET', prefix .. id, 'msg', ARGV[i + 3], 'state', 'archived')
   redis.call('ZADD', archived, math.floor(now), id)
   free_lock(ARGV[i + 2], id)

@@ -15,23 +15,14 @@
 local active, lease, completed, prefix = KEYS[1], KEYS[2], KEYS[4], ARGV[3]
 local is_repeat = ARGV[2] == '1'
 redis.call('LLEN', active)
-redis.call('ZCARD', lease)
 redis.call('ZCARD', completed)
 local now = now_or(ARGV[1])
 
-local replies, held = {}, {}
-for i = 4, #ARGV, 7 do
-  local id = ARGV[i]
-  local code = standing(lease, prefix .. id, id, ARGV[i + 1], 'completed', is_repeat)
-  replies[#replies + 1] = code
-  if code == 1 then
-    held[#held + 1] = i
-  end
-end
+local replies, ids, held = judge(lease, prefix, 4, 7, 'completed', is_repeat)
 
-for _, i in ipairs(held) do
-  local id = ARGV[i]
-  release(active, lease, id)
+release(active, lease, ids)
+for n, i in ipairs(held) do
+  local id = ids[n]
   redis.call('HSET', prefix .. id, 'msg', ARGV[i + 3], 'state', 'completed')
   if ARGV[i + 5] == '1' then
     redis.call('HSET', prefix .. id, 'result', ARGV[i + 6])

@@ -46,7 +46,8 @@ if #ids > 0 then
   for _, id in ipairs(ids) do
     leases[#leases + 1] = expiry
     leases[#leases + 1] = id
-    redis.call('HSET', prefix .. id, 'state', 'active', 'hr:attempt', token)
+    redis.call('HSET', prefix .. id, 'state', 'active', 'hr:attempt', token,
+      'hr:lease', expiry)
     redis.call('HDEL', prefix .. id, 'pending_since')
   end
   redis.call('LPUSH', active, unpack(ids))

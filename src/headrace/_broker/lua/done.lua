@@ -12,23 +12,17 @@
 --@include count
 local active, lease, prefix, is_repeat = KEYS[1], KEYS[2], ARGV[3], ARGV[2] == '1'
 redis.call('LLEN', active)
-redis.call('ZCARD', lease)
 
-local replies, held = {}, {}
-for i = 4, #ARGV, 3 do
-  local id = ARGV[i]
-  local code = standing(lease, prefix .. id, id, ARGV[i + 1], '', is_repeat)
-  replies[#replies + 1] = code
-  if code == 1 then
-    held[#held + 1] = i
-  end
+local replies, ids, held = judge(lease, prefix, 4, 3, '', is_repeat)
+
+release(active, lease, ids)
+local task_keys = {}
+for n, id in ipairs(ids) do
+  task_keys[n] = prefix .. id
+  free_lock(ARGV[held[n] + 2], id)
 end
-
-for _, i in ipairs(held) do
-  local id = ARGV[i]
-  release(active, lease, id)
-  redis.call('DEL', prefix .. id)
-  free_lock(ARGV[i + 2], id)
+if #ids > 0 then
+  redis.call('DEL', unpack(task_keys))
 end
 count(KEYS[3], now_or(ARGV[1]), #held)
 return replies

@@ -24,27 +24,30 @@ local now, limit, max_crashes = now_or(ARGV[1]), tonumber(ARGV[2]), tonumber(ARG
 -- Such leases may stand before ours, so some more are looked at than are taken.
 local ended = redis.call('ZRANGEBYSCORE', lease, '-inf', precise(now), 'WITHSCORES',
   'LIMIT', 0, limit * 3)
-local items = {}
+local ids, tasks = {}, {}
 for i = 1, #ended, 2 do
   local id, expiry = ended[i], ended[i + 1]
-  if #items < limit and (is_ours(expiry) or tonumber(expiry) + 30 <= now) then
-    items[#items + 1] =
-      {id, redis.pcall('HMGET', prefix .. id, 'msg', 'state', 'hr:crashes', 'unique_key')}
+  local held = redis.pcall('HMGET', prefix .. id,
+    'msg', 'state', 'hr:crashes', 'unique_key', 'hr:attempt', 'hr:lease')
+  local is_ours = not held.err and held[5] and same_lease(expiry, held[6])
+  if #ids < limit and (is_ours or tonumber(expiry) + 30 <= now) then
+    ids[#ids + 1] = id
+    tasks[#tasks + 1] = held
   end
 end
 
 local requeued, poisoned, dropped = {}, {}, {}
 local since = nanoseconds(now)
+release(active, lease, ids)
 -- From the last to the first: the one that has waited longest comes to the very front.
-for n = #items, 1, -1 do
-  local id, held = items[n][1], items[n][2]
+for n = #ids, 1, -1 do
+  local id, held = ids[n], tasks[n]
   local key = prefix .. id
-  release(active, lease, id)
   if held.err or not held[1] or held[2] ~= 'active' then
     dropped[#dropped + 1] = id
   else
     local crashes = (tonumber(held[3] or 0) or 0) + 1
-    redis.call('HDEL', key, 'hr:attempt')
+    redis.call('HDEL', key, 'hr:attempt', 'hr:lease')
     if max_crashes > 0 and crashes >= max_crashes then
       redis.call('HSET', key, 'msg', held[1] .. ARGV[5], 'state', 'archived', 'hr:crashes', crashes)
       redis.call('ZADD', archived, math.floor(now), id)

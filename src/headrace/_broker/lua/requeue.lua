@@ -11,22 +11,13 @@
 local active, lease, pending, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[3]
 local is_repeat = ARGV[2] == '1'
 redis.call('LLEN', active)
-redis.call('ZCARD', lease)
 redis.call('LLEN', pending)
 
-local replies, held = {}, {}
-for i = 4, #ARGV, 2 do
-  local id = ARGV[i]
-  local code = standing(lease, prefix .. id, id, ARGV[i + 1], 'pending', is_repeat)
-  replies[#replies + 1] = code
-  if code == 1 then
-    held[#held + 1] = id
-  end
-end
+local replies, ids = judge(lease, prefix, 4, 2, 'pending', is_repeat)
 
 local since = nanoseconds(now_or(ARGV[1]))
-for _, id in ipairs(held) do
-  release(active, lease, id)
+release(active, lease, ids)
+for _, id in ipairs(ids) do
   redis.call('HSET', prefix .. id, 'state', 'pending', 'pending_since', since)
   redis.call('RPUSH', pending, id)
 end

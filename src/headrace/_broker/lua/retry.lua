@@ -15,26 +15,18 @@
 local active, lease, retry, prefix = KEYS[1], KEYS[2], KEYS[5], ARGV[3]
 local is_repeat = ARGV[2] == '1'
 redis.call('LLEN', active)
-redis.call('ZCARD', lease)
 redis.call('ZCARD', retry)
 local now = now_or(ARGV[1])
 
-local replies, held, failures = {}, {}, 0
-for i = 4, #ARGV, 5 do
-  local id = ARGV[i]
-  local code = standing(lease, prefix .. id, id, ARGV[i + 1], 'retry', is_repeat)
-  replies[#replies + 1] = code
-  if code == 1 then
-    held[#held + 1] = i
-    failures = failures + tonumber(ARGV[i + 4])
-  end
-end
+local replies, ids, held = judge(lease, prefix, 4, 5, 'retry', is_repeat)
 
-for _, i in ipairs(held) do
-  local id = ARGV[i]
-  release(active, lease, id)
+release(active, lease, ids)
+local failures = 0
+for n, i in ipairs(held) do
+  local id = ids[n]
   redis.call('HSET', prefix .. id, 'msg', ARGV[i + 2], 'state', 'retry')
   redis.call('ZADD', retry, math.ceil(now + tonumber(ARGV[i + 3])), id)
+  failures = failures + tonumber(ARGV[i + 4])
 end
 count(KEYS[3], now, failures)
 count(KEYS[4], now, failures)

@@ -1,44 +1,74 @@
--- A lease of ours ends at a fractional second, a Go server's at a whole one. That tells whose
--- attempt holds a task: Go servers leave the field hr:attempt of an earlier attempt standing.
+-- Who holds a task: the attempt whose token its hash has in hr:attempt. A Go server that takes
+-- the task over leaves that field standing, but writes a lease of its own: so the attempt holds
+-- the task only while the lease ends at what the hash has in hr:lease. Both are whole seconds,
+-- which Redis stores and compares several times faster than fractions.
 local function lease_end(now, duration)
-  local expiry = now + duration
-  if expiry == math.floor(expiry) then
-    expiry = expiry + 0.000001
-  end
-  return precise(expiry)
+  return math.ceil(now + duration)
 end
 
-local function is_ours(score)
-  return tonumber(score) % 1 ~= 0
+local function same_lease(score, ours)
+  return tonumber(score) == tonumber(ours)
 end
 
--- What the attempt `token` may do with a task:
+-- What attempts may do with their tasks, one code each:
 --    1  it holds the task
 --    0  an earlier try of this transition was applied, and only its answer was lost
 --   -1  it lost the task; nothing may be written
 -- `target` is the state that the transition leads to, '' if it deletes the task.
-local function standing(lease_key, task_key, id, token, target, is_repeat)
-  local held = redis.pcall('HMGET', task_key, 'hr:attempt', 'state')
-  if held.err then
-    return -1
+local function standings(lease_key, prefix, ids, tokens, target, is_repeat)
+  local codes = {}
+  if #ids == 0 then
+    return codes
   end
-  if not held[2] then
-    return (is_repeat and target == '') and 0 or -1
+  local scores = redis.call('ZMSCORE', lease_key, unpack(ids))
+  for n, id in ipairs(ids) do
+    local held = redis.pcall('HMGET', prefix .. id, 'hr:attempt', 'state', 'hr:lease')
+    local code = -1
+    if held.err then
+      code = -1
+    elseif not held[2] then
+      code = (is_repeat and target == '') and 0 or -1
+    elseif held[1] == tokens[n] then
+      if held[2] ~= 'active' then
+        code = (is_repeat and held[2] == target) and 0 or -1
+      elseif not scores[n] or same_lease(scores[n], held[3]) then
+        code = 1
+      end
+    end
+    codes[n] = code
   end
-  if held[1] ~= token then
-    return -1
+  return codes
+end
+
+-- The ends of attempts, as a script gets them: `width` arguments each, the first of which are
+-- the task's ID and the attempt's token. Returns the codes of all, and of those that hold their
+-- tasks the IDs and the positions of their arguments.
+local function judge(lease_key, prefix, first, width, target, is_repeat)
+  local ids, tokens, held_ids, held = {}, {}, {}, {}
+  for i = first, #ARGV, width do
+    ids[#ids + 1] = ARGV[i]
+    tokens[#tokens + 1] = ARGV[i + 1]
   end
-  if held[2] == 'active' then
-    local score = redis.call('ZSCORE', lease_key, id)
-    return (score and not is_ours(score)) and -1 or 1
+  local codes = standings(lease_key, prefix, ids, tokens, target, is_repeat)
+  local seen = {}
+  for n, code in ipairs(codes) do
+    if code == 1 and not seen[ids[n]] then
+      seen[ids[n]] = true
+      held_ids[#held_ids + 1] = ids[n]
+      held[#held + 1] = first + (n - 1) * width
+    end
   end
-  return (is_repeat and held[2] == target) and 0 or -1
+  return codes, held_ids, held
 end
 
 -- The first write of every transition out of active. These two commands are allowed when Redis
 -- is out of memory, and after a script's first write so is everything else: a full Redis
 -- can still be drained.
-local function release(active_key, lease_key, id)
-  redis.call('LREM', active_key, -1, id)
-  redis.call('ZREM', lease_key, id)
+local function release(active_key, lease_key, ids)
+  for _, id in ipairs(ids) do
+    redis.call('LREM', active_key, -1, id)
+  end
+  if #ids > 0 then
+    redis.call('ZREM', lease_key, unpack(ids))
+  end
 end
