@@ -21,7 +21,7 @@ from headrace._errors import (
 from headrace._groupcommit import GroupCommit
 from headrace._message import task_info
 from headrace._placement import placement
-from headrace._task import NO_OPTIONS, Options, Task, TaskInfo, TaskState
+from headrace._task import Options, Task, TaskInfo, TaskState
 from headrace._validation import check_queue, check_task_id, seconds, whole_number
 from headrace._worker._backoff import Backoff
 
@@ -192,7 +192,7 @@ class Client:
         size, limit = len(task.payload), self._max_payload_size
         if limit is not None and size > limit:
             raise PayloadTooLargeError(task.type, size, limit)
-        return placement(task, options or NO_OPTIONS, rng=self._rng)
+        return placement(task, options, rng=self._rng)
 
     async def _write(self, group: Sequence[Placement]) -> Sequence[Placed | HeadraceError]:
         """Write a group, and again while it is safe and there is time.

@@ -187,9 +187,7 @@ def _identity(config: ServerConfig) -> Identity:
     )
 
 
-def _healthchecker(
-    config: ServerConfig, broker: Broker, log: RateLimitedLog
-) -> list[Component]:
+def _healthchecker(config: ServerConfig, broker: Broker, log: RateLimitedLog) -> list[Component]:
     if config.health_check is None:
         return []
     return [

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
     from headrace._task import Task
 
-__all__ = ["ErrorHandler", "GroupAggregator", "ServerConfig", "TaskStateProber", "default_retry_delay"]
+__all__ = [
+    "ErrorHandler",
+    "GroupAggregator",
+    "ServerConfig",
+    "TaskStateProber",
+    "default_retry_delay",
+]
 
 
 class GroupAggregator(Protocol):

@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+_SHOWN_CHARS = 80
+
+
 class HeadraceError(Exception):
     """Base of every error that Headrace raises."""
 
@@ -52,8 +55,8 @@ class InvalidOptionError(HeadraceError, ValueError):
 
     def __init__(self, option: str, value: object, reason: str) -> None:
         shown = repr(value)
-        if len(shown) > 80:
-            shown = shown[:77] + "..."
+        if len(shown) > _SHOWN_CHARS:
+            shown = f"{shown[:_SHOWN_CHARS]}..."
         super().__init__(f"{option}={shown} is not usable: {reason}")
         self.option, self.value, self.reason = option, value, reason
 

@@ -15,22 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RateLimitedLog", "structured"]
 
-# With these codes it is Redis as a whole that cannot serve, whatever was asked of it;
-# "" stands for a connection that failed.
-_OUTAGE_CODES = frozenset(
-    {
-        "",
-        "BUSY",
-        "CLUSTERDOWN",
-        "LOADING",
-        "MASTERDOWN",
-        "MISCONF",
-        "NOREPLICAS",
-        "OOM",
-        "READONLY",
-        "TRYAGAIN",
-    }
-)
 _OUTAGE = object()
 # After so many intervals without a fault, the next one is another fault.
 _EPISODE_INTERVALS = 3
@@ -141,7 +125,8 @@ class RateLimitedLog:
         """Return the fault that a failure belongs to."""
         now = self._time()
         name: object = key
-        if isinstance(exc, BrokerError) and exc.code in _OUTAGE_CODES:
+        if isinstance(exc, BrokerError) and exc.retryable:
+            # Redis as a whole cannot serve, whatever was asked of it.
             self._in_outage.add(key)
             name = _OUTAGE
         fault = self._faults.setdefault(name, _Fault(since=now, last_seen=now))

@@ -141,15 +141,15 @@ class _ThreadJob(Generic[T]):
 
 
 def check_importable(function: Callable[..., object]) -> None:
-    """Refuse a function whose name means something else by now.
+    """Refuse a function whose name means something else.
 
     Raises:
         InvalidOptionError: If a process would not find it.
     """
     try:
         found = _find(function.__module__, function.__qualname__)
-    except (ImportError, AttributeError) as error:
-        found = error
+    except AttributeError:  # Its module is still being imported.
+        return
     if found is not function:
         raise InvalidOptionError(
             "handler",
@@ -180,6 +180,8 @@ def _run_in_child(module: str, qualname: str, request: bytes) -> tuple[bool, byt
         signal.signal(ignored, signal.SIG_IGN)
     try:
         function: Any = _find(module, qualname)
+        if getattr(function, "__qualname__", None) != qualname:  # Another would run.
+            raise TypeError(f"{module}.{qualname} leads to {function!r}")  # noqa: TRY301
         value = function(**pickle.loads(request))  # noqa: S301 - our own parent wrote it
         return True, _dump_value(value, f"{module}.{qualname}")
     except BaseException as error:  # noqa: BLE001 - the parent raises it

@@ -232,19 +232,14 @@ class Router:
         """Call *replacement* wherever *dependency* is meant, while the block runs: for tests.
 
         Raises:
-            InvalidOptionError: Once a handler is looked up, if *replacement* needs what
-                nothing fills.
+            InvalidOptionError: If *replacement* needs what nothing fills.
         """
-        table = self._table
-        table.check_open()
-        before = table.overrides
-        table.overrides = {**before, dependency: replacement}
-        table.changed()
+        before = self._table.overrides
+        self._table.override({**before, dependency: replacement})
         try:
             yield
         finally:
-            table.overrides = before
-            table.changed()
+            self._table.override(before)
 
     # --- Looking up --------------------------------------------------------------------------
 
@@ -305,7 +300,7 @@ def as_dispatch(handler: Handler, *, concurrency: int | None = None) -> Resolver
         router = Router()
         router._table.typed[handler.type] = Entry(handler)  # noqa: SLF001 - as add_task would
         return router.bind(concurrency)
-    if isinstance(handler, Resolver):
+    if isinstance(handler, Resolver) and not isinstance(handler, type):
         return handler
     router = Router()
     router.not_found(handler)

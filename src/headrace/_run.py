@@ -9,11 +9,12 @@ import logging
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
+    from typing import Self
 
     from headrace._server import Server
 
@@ -33,40 +34,59 @@ def run(server: Server) -> None:
     signal's number; other workers take over the tasks when their leases end. SIGTSTP stops
     the fetching only. The loop is uvloop's where that is installed.
 
+    Handlers that ignore their cancellation, such as a thread that hangs, could keep the process
+    for ever, and with it their tasks: then it ends without returning, with exit code 1.
+
     Raises:
         RuntimeError: If an event loop runs in this thread, or it is not the main thread.
         BrokerError: If Redis cannot be reached, or cannot be used, at the start.
-        ServerStateError: If the server runs already.
+        ServerStateError: If the server was stopped or shut down before.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(server))
-    else:
+    if _in_event_loop():
         raise RuntimeError(
             "An event loop runs here already. Use `async with server` inside of it, or "
             "`await headrace.serve(server)` to handle signals too."
         )
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(server))
+        if server.state != "closed":
+            _exit_now(1)  # The server has logged who is stuck. The loop would wait for them.
 
 
 async def serve(server: Server) -> None:
     """Run *server* in the running event loop until a signal ends it, as `run` does.
 
-    The handlers that the signals had before are put back at the end.
+    The handlers that the signals had before are put back at the end. It returns even if
+    handlers ignore their cancellation; they stay behind in the loop.
 
     Raises:
         RuntimeError: If this is not the main thread, which alone gets signals.
         BrokerError: If Redis cannot be reached, or cannot be used, at the start.
-        ServerStateError: If the server runs already.
+        ServerStateError: If the server was stopped or shut down before.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
             "Signals reach the main thread only. Use `await server.run()` in this one, and "
             "`await server.shutdown()` to end it."
         )
-    with _Signals(server, asyncio.get_running_loop()):
-        await server.run()
+    with _Signals(server) as signals:
+        running = asyncio.ensure_future(server.run())
+        try:
+            await asyncio.wait({running, signals.shut_down}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            running.cancel()
+            await asyncio.wait({running})
+            raise
+        if running.done() or server.state == "closed":
+            await running
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -84,20 +104,25 @@ class _Signals:
     Handlers of `signal.signal` and not of the loop: they run while a handler blocks the loop,
     which is when an operator needs the second signal. They wake the loop as the one that
     `asyncio.Runner` installs for SIGINT does, by ``call_soon_threadsafe``.
+
+    Attributes:
+        shut_down: Done once the shutdown that a signal asked for has returned.
     """
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._ending = False
         self._shutdown: asyncio.Task[None] | None = None
         self._previous: dict[int, object] = {}
+        self.shut_down: asyncio.Future[None] = self._loop.create_future()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         self._install(signal.SIGTERM, self._on_end)
         self._install(signal.SIGINT, self._on_end)
         if hasattr(signal, "SIGTSTP"):  # Not on Windows.
             self._install(signal.SIGTSTP, self._on_stop)
+        return self
 
     def __exit__(
         self,
@@ -114,7 +139,7 @@ class _Signals:
 
     def _on_end(self, signum: int, _frame: FrameType | None) -> None:
         if self._ending:
-            abort(signum)
+            _abort(signum)
         self._ending = True
         self._loop.call_soon_threadsafe(self._begin_shutdown, signum)
 
@@ -122,8 +147,16 @@ class _Signals:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _begin_shutdown(self, signum: int) -> None:
-        log.info("%s: shutting down; the same again aborts at once", signal.Signals(signum).name)
-        self._shutdown = asyncio.ensure_future(self._server.shutdown())
+        log.info("%s: shutting down; a second one aborts at once", signal.Signals(signum).name)
+        self._shutdown = asyncio.ensure_future(self._shut_down())
+
+    async def _shut_down(self) -> None:
+        try:
+            await self._server.shutdown()
+        except Exception as error:  # noqa: BLE001 - whoever waits for the server gets it, too
+            log.debug("The shutdown failed: %s", error)
+        finally:
+            self.shut_down.set_result(None)
 
     def _stop(self) -> None:
         if self._server.state == "active":
@@ -131,20 +164,27 @@ class _Signals:
             self._server.stop()
 
 
-def abort(signum: int) -> None:
-    """End the process now, with 128 + *signum*. Nothing is written to Redis."""
-    # In a thread and with a limit: the signal may have interrupted a thread that holds the
-    # log's lock, and a full pipe would hold up the end.
-    flusher = threading.Thread(target=_flush_logs, args=(signum,), daemon=True)
+def _abort(signum: int) -> NoReturn:
+    """End the process now. Nothing is written to Redis."""
+    _exit_now(
+        128 + signum,
+        f"Second signal ({signal.Signals(signum).name}): aborted; running tasks start again "
+        f"elsewhere when their leases end",
+    )
+
+
+def _exit_now(code: int, reason: str = "") -> NoReturn:
+    """End the process without waiting for anybody, after *reason* was logged."""
+
+    def flush() -> None:
+        if reason:
+            log.warning(reason)
+        with contextlib.suppress(Exception):
+            logging.shutdown()
+
+    # In a thread and with a limit: a signal may have interrupted a thread that holds the log's
+    # lock, and a full pipe would hold up the end.
+    flusher = threading.Thread(target=flush, daemon=True)
     flusher.start()
     flusher.join(FLUSH_TIMEOUT)
-    os._exit(128 + signum)
-
-
-def _flush_logs(signum: int) -> None:
-    log.warning(
-        "Second signal (%s): aborted; running tasks start again elsewhere when their leases end",
-        signal.Signals(signum).name,
-    )
-    with contextlib.suppress(Exception):
-        logging.shutdown()
+    os._exit(code)

@@ -14,8 +14,6 @@ from headrace._broker.redis import RedisBroker
 from headrace._components import build
 from headrace._config import ServerConfig
 from headrace._errors import (
-    BrokerError,
-    HeadraceError,
     InvalidOptionError,
     ServerClosedError,
     ServerStateError,
@@ -26,7 +24,7 @@ from headrace._worker.prober import StateProber
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from datetime import timedelta
     from types import TracebackType
     from typing import Self
@@ -166,7 +164,7 @@ class Server:
         self._state: ServerState = "new"
         self._components: Components | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._shutting_down = False
+        self._started: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         queues = ",".join(f"{name}={weight}" for name, weight in self.config.queues.items())
@@ -176,7 +174,7 @@ class Server:
         """Return a new server that differs in *options*."""
         fields = dataclasses.fields(ServerConfig)
         current = {field.name: getattr(self.config, field.name) for field in fields}
-        return Server(self._redis, self.handler, **{**current, **options})  # type: ignore[typeddict-item, misc]  # The config's fields are the options.
+        return Server(self._redis, self.handler, **{**current, **options})
 
     @property
     def state(self) -> ServerState:
@@ -212,15 +210,32 @@ class Server:
             raise ServerClosedError
         if self._state == "stopped":
             raise ServerStateError("This server was stopped: it can be shut down, not started.")
-        if self._serving is None:
+        if self._serving is None or self._started is None:
             # A cancel scope must be left in the task that entered it, while a framework may
             # start and shut down in two different ones: the server gets one of its own.
-            started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._serving = asyncio.create_task(self._serve(started), name="headrace server")
-            await asyncio.wait([self._serving, started], return_when=asyncio.FIRST_COMPLETED)
-            if not started.done():
-                started.cancel()
-                self._raise_if_failed()
+            self._started = asyncio.get_running_loop().create_future()
+            self._serving = asyncio.create_task(self._serve(self._started), name="headrace server")
+            self._serving.add_done_callback(self._close)
+        try:
+            await asyncio.wait([self._serving, self._started], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._take_back_start()
+            raise
+        if not self._started.done():
+            self._raise_if_failed()
+            raise ServerClosedError  # It was shut down while it started.
+
+    async def _take_back_start(self) -> None:
+        """Cancel a start that is under way, and return when nothing of it is left."""
+        assert self._serving is not None  # noqa: S101 - callers started it
+        assert self._started is not None  # noqa: S101 - as above
+        if not self._started.done():
+            self._serving.cancel()
+            await asyncio.wait([self._serving], timeout=STUCK_AFTER)
+
+    def _close(self, _serving: asyncio.Task[None]) -> None:
+        self._state = "closed"
 
     def stop(self) -> None:
         """Fetch no more tasks; running ones go on. Nothing happens unless it is active."""
@@ -240,7 +255,7 @@ class Server:
             self._state = "closed"
             await self._broker.close()
             return
-        self._shutting_down = True
+        await self._take_back_start()
         self.stop()
         grace = self.config.shutdown_timeout
         if self._components is not None:
@@ -260,12 +275,16 @@ class Server:
             HeadraceError: See `start`.
             Exception: What broke the server, if something did.
         """
-        await self.start()
+        if self._state == "closed":
+            raise ServerClosedError
+        with contextlib.suppress(ServerClosedError):  # It was shut down while it started.
+            await self.start()
         assert self._serving is not None  # noqa: S101 - start() sees to it
         try:
             await asyncio.wait([self._serving])
         finally:
-            await self.shutdown()
+            with anyio.CancelScope(shield=True):
+                await self.shutdown()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -277,7 +296,9 @@ class Server:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.shutdown()
+        # A scope that was cancelled around the block must not cut the shutdown short.
+        with anyio.CancelScope(shield=True):
+            await self.shutdown()
 
     def _raise_if_failed(self) -> None:
         assert self._serving is not None  # noqa: S101 - callers started it
@@ -285,8 +306,11 @@ class Server:
             raise error
 
     def _report_stuck(self) -> None:
-        assert self._components is not None  # noqa: S101 - it runs
-        running = list(self._components.processor.running.values())
+        components = self._components
+        running = list(components.processor.running.values()) if components is not None else []
+        if not running:
+            self._logger.error("No handler runs, but the server does not end; is it its lifespan?")
+            return
         self._logger.error(
             "%d handlers ignore their cancellation and are stuck; their tasks stay theirs until "
             "this process ends: %s",
@@ -320,12 +344,8 @@ class Server:
             if started.done() and not isinstance(error, asyncio.CancelledError):
                 self._logger.critical("The server broke down", exc_info=error)
             raise error from None
-        finally:
-            self._state = "closed"
 
-    async def _run_components(
-        self, components: Components, started: asyncio.Future[None]
-    ) -> None:
+    async def _run_components(self, components: Components, started: asyncio.Future[None]) -> None:
         """Run the components. The indentation is the order of shutdown."""
         async with anyio.create_task_group() as support:
             for component in components.support:

@@ -74,7 +74,7 @@ class Parameter:
     def may_be(self, kind: type) -> bool:
         """Whether the annotation leaves room for an instance of *kind*."""
         wanted = typing.get_origin(self.annotation) or self.annotation
-        if wanted is _EMPTY or wanted is types.UnionType or not isinstance(wanted, type):
+        if wanted in (_EMPTY, Any, types.UnionType) or not isinstance(wanted, type):
             return True
         try:
             return issubclass(kind, wanted)

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headrace._calls import PlainHandler, dispatch_of, typed_call, wrapped
 from headrace._errors import HandlerNotFoundError, InvalidOptionError
+from headrace._offload import Offload
 from headrace._signature import describe
 from headrace._typed import TypedTask
 from headrace._validation import check_task_type
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from headrace._calls import Call, Dispatch, Middleware, Overrides
     from headrace._context import TaskContext
-    from headrace._offload import Offload
     from headrace._task import Task
 
 __all__ = ["AnyTypedTask", "Dispatcher", "Entry", "HandlerTable"]
@@ -74,7 +72,7 @@ class HandlerTable:
         self.plain: dict[str, Entry] = {}
         self.not_found: Entry | None = None
         self.middleware: list[Middleware] = []
-        self.overrides: dict[Callable[..., object], Callable[..., object]] = {}
+        self.overrides: Overrides = {}
         self.version = 0
         self.is_closed = False
 
@@ -121,6 +119,19 @@ class HandlerTable:
         if taken is not None:
             raise InvalidOptionError(option, name, f"{taken.name} is registered for it already")
 
+    def override(self, overrides: Overrides) -> None:
+        """Call other functions in the place of dependencies.
+
+        Raises:
+            InvalidOptionError: If one of them needs what nothing fills. Nothing was changed.
+        """
+        self.check_open()
+        entries = [*self.typed.values(), *self.plain.values(), self.not_found]
+        for entry in filter(None, entries):
+            entry.call(Offload(), overrides)
+        self.overrides = overrides
+        self.changed()
+
     def take_over(self, other: HandlerTable) -> None:
         """Add the handlers of *other*, within its middleware.
 
@@ -152,11 +163,7 @@ class Dispatcher:
         self._by_type: dict[str, Dispatch] = {}
 
     def resolve(self, task_type: str) -> Dispatch:
-        """Return what runs tasks of *task_type*.
-
-        Raises:
-            InvalidOptionError: If an overriding dependency needs what nothing fills.
-        """
+        """Return what runs tasks of *task_type*."""
         if self._version != self._table.version or len(self._by_type) >= MAX_CACHED_TYPES:
             self._by_type.clear()
             self._version = self._table.version

@@ -7,6 +7,7 @@ import enum
 import json
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
+from headrace._errors import InvalidOptionError
 from headrace._validation import (
     check_group,
     check_headers,
@@ -18,7 +19,6 @@ from headrace._validation import (
     seconds,
     whole_seconds,
 )
-from headrace._errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,10 +203,8 @@ class Task:
     def _from_wire(cls, type: str, payload: bytes, headers: Mapping[str, str]) -> Task:  # noqa: A002
         """Build a task from what Redis held, unchecked: other programs wrote it."""
         task = cls.__new__(cls)
-        task._type = type
-        task._has_payload = bool(payload)
-        task._payload = payload
-        task._options = Options(headers=headers) if headers else NO_OPTIONS
+        task._type, task._payload, task._has_payload = type, payload, bool(payload)  # noqa: SLF001 - its own
+        task._options = Options(headers=headers) if headers else NO_OPTIONS  # noqa: SLF001
         return task
 
     @classmethod
@@ -258,11 +256,11 @@ class Task:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Task):
             return NotImplemented
-        return (self._type, self._has_payload, self._payload, self._options) == (
-            other._type,
-            other._has_payload,
-            other._payload,
-            other._options,
+        return (self.type, self.has_payload, self.payload, self.options) == (
+            other.type,
+            other.has_payload,
+            other.payload,
+            other.options,
         )
 
     __hash__ = None  # type: ignore[assignment]  # Its headers may change.

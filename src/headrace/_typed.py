@@ -217,6 +217,7 @@ class TypedTask(Generic[P, C, R_co]):
     (which may begin with a `TaskContext`), and what the function returns.
     """
 
+    __name__: str
     __wrapped__: Callable[C, R_co]
 
     def __init__(

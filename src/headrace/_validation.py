@@ -105,7 +105,9 @@ def whole_number(
     return value
 
 
-def seconds(option: str, value: object, *, at_least: float = 0, above: float | None = None) -> float:
+def seconds(
+    option: str, value: object, *, at_least: float = 0, above: float | None = None
+) -> float:
     """Return a duration as seconds.
 
     Args:

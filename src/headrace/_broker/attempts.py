@@ -67,10 +67,10 @@ class Attempts:
                 _log.error("Could not dequeue from queue %r: %s", queue, reply)
                 exhausted.add(queue)
                 continue
-            moment, is_paused, dropped, taken = reply  # type: ignore[misc]  # dequeue.lua's contract.
-            now = float(moment)  # type: ignore[arg-type]
+            moment, is_paused, dropped, taken = reply
+            now = float(moment)
             _report_dropped(queue, dropped)
-            if len(taken) // 2 + len(dropped) < size:  # type: ignore[arg-type]
+            if len(taken) // 2 + len(dropped) < size:
                 exhausted.add(queue)
             if is_paused:
                 paused.add(queue)
@@ -101,8 +101,8 @@ class Attempts:
                         (self._link.now(), token, start, start + 99, keys.task_prefix),
                     )
                 )
-                moment, length, taken = reply  # type: ignore[misc, assignment]  # taken_by.lua's contract.
-                now = float(moment)  # type: ignore[arg-type]
+                moment, length, taken = reply
+                now = float(moment)
                 attempts += await self._attempts(queue, token, taken)
                 start += 50
         unique = {attempt.lease: attempt for attempt in attempts}
@@ -110,15 +110,14 @@ class Attempts:
 
     async def _attempts(self, queue: str, token: str, taken: Reply) -> list[Attempt]:
         attempts = []
-        assert isinstance(taken, list)  # noqa: S101 - the scripts' contract
         for raw_id, data in zip(taken[::2], taken[1::2], strict=True):
-            lease = Lease(queue, raw_id.decode("utf-8", "surrogateescape"), token)  # type: ignore[union-attr]
+            lease = Lease(queue, raw_id.decode("utf-8", "surrogateescape"), token)
             try:
-                message = _decode_for(lease, data)  # type: ignore[arg-type]
+                message = _decode_for(lease, data)
             except MessageDecodeError as error:
-                await self._quarantine(lease, data, error)  # type: ignore[arg-type]
+                await self._quarantine(lease, data, error)
             else:
-                attempts.append(Attempt(message, data, lease))  # type: ignore[arg-type]
+                attempts.append(Attempt(message, data, lease))
         return attempts
 
     async def _quarantine(self, lease: Lease, data: bytes, error: MessageDecodeError) -> None:
@@ -150,7 +149,7 @@ class Attempts:
 
         applied = [Applied.LOST] * len(finishes)
         for (_, indexes), reply in zip(plan, replies, strict=False):
-            for index, code in zip(indexes, checked(reply), strict=True):  # type: ignore[arg-type]
+            for index, code in zip(indexes, checked(reply), strict=True):
                 applied[index] = Applied(code)
         if any(kind is Requeue for _, kind in kinds):
             self._link.ring()
@@ -174,7 +173,7 @@ class Attempts:
                 (keys.task_prefix, lease.task_id, lease.token, field, value),
             )
         )
-        return reply == 1
+        return bool(reply == 1)
 
     # --- Extend ----------------------------------------------------------------------------
 
@@ -185,7 +184,7 @@ class Attempts:
         lost: set[Lease] = set()
         cancelled: set[Lease] = set()
         for (_, some), reply in zip(plan, replies, strict=True):
-            for lease, code in zip(some, checked(reply), strict=True):  # type: ignore[arg-type]
+            for lease, code in zip(some, checked(reply), strict=True):
                 if code == Applied.LOST:
                     lost.add(lease)
                 elif code == 2:  # noqa: PLR2004 - extend.lua's contract

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from redis.exceptions import NoScriptError
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Commands", "Reply", "checked"]
 
-Reply: TypeAlias = "bytes | int | str | list[Reply] | BrokerError | None"
+Reply: TypeAlias = Any
+"""What a command answers. The header of each script says in what shape."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,15 +67,14 @@ class Commands:
             )
             unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
             if unknown:  # A new or restarted Redis, or SCRIPT FLUSH: these were not run.
-                again = await self._sender.send([cast("Call", commands[n]).full_command() for n in unknown])
+                again = await self._sender.send(
+                    [cast("Call", commands[n]).full_command() for n in unknown]
+                )
                 for n, reply in zip(unknown, again, strict=True):
                     replies[n] = reply
         except FOREIGN_ERRORS as error:
             raise broker_error(error) from error
-        return [
-            broker_error(reply) if isinstance(reply, Exception) else cast("Reply", reply)
-            for reply in replies
-        ]
+        return [broker_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     async def one(self, command: Call | tuple[Argument, ...]) -> Reply:
         """Send one command and return its reply.

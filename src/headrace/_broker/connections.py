@@ -73,12 +73,12 @@ class Connections:
         if connection.is_connected and await _is_stale(connection):
             await connection.disconnect(nowait=True)
         if not connection.is_connected:
-            await connection.connect()
+            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's.
 
     async def _exchange(
         self, connection: AbstractConnection, commands: Sequence[tuple[Argument, ...]]
     ) -> list[object]:
-        packed = b"".join([hiredis.pack_command(command) for command in commands])
+        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]  # Its stub takes a tuple of one.
         replies: list[object] = []
         try:
             async with asyncio.timeout(self._timeout):

@@ -43,8 +43,21 @@ _CODES_BY_CLASS: Final = {
     redis_errors.AskError: "ASK",
 }
 _RETRY_SAFE_CODES: Final = frozenset(
-    "LOADING READONLY MISCONF BUSY OOM NOREPLICAS MASTERDOWN CLUSTERDOWN TRYAGAIN NOSCRIPT "
-    "MOVED ASK UNBLOCKED".split()
+    {
+        "ASK",
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "MOVED",
+        "NOREPLICAS",
+        "NOSCRIPT",
+        "OOM",
+        "READONLY",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    }
 )
 # Redis 6.2 wraps what a script's command answered in a text of its own.
 _WRAPPED: Final = re.compile(r"\b(OOM|WRONGTYPE|MISCONF|READONLY|NOREPLICAS)\b")
@@ -70,9 +83,12 @@ def _code(error: BaseException) -> str:
 
 def _never_connected(error: BaseException) -> bool:
     text = str(error)
-    return "connecting to" in text or "No connection available" in text or isinstance(
-        error, (ConnectionRefusedError, redis_errors.MaxConnectionsError)
-    ) or type(error).__name__ in {"MasterNotFoundError", "SlaveNotFoundError"}
+    return (
+        "connecting to" in text
+        or "No connection available" in text
+        or isinstance(error, (ConnectionRefusedError, redis_errors.MaxConnectionsError))
+        or type(error).__name__ in {"MasterNotFoundError", "SlaveNotFoundError"}
+    )
 
 
 def classify(error: BaseException) -> Fault:

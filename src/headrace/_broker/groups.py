@@ -38,7 +38,7 @@ class Groups:
     async def groups(self, queue: str) -> Sequence[str]:
         """Return the names of the groups that hold tasks."""
         names = await self._link.commands.one(("SMEMBERS", self._link.keys(queue).groups))
-        return sorted(bytes(name).decode("utf-8", "surrogateescape") for name in names)  # type: ignore[union-attr, arg-type]  # SMEMBERS answers with byte strings.
+        return sorted(bytes(name).decode("utf-8", "surrogateescape") for name in names)
 
     async def check_group(
         self, queue: str, group: str, set_id: str, limits: GroupLimits
@@ -68,11 +68,11 @@ class Groups:
         )
         if not reply:
             return None
-        deadline, tasks = reply  # type: ignore[misc]  # aggregation_check.lua's contract.
-        messages, bad = _decode(tasks[::2], tasks[1::2])  # type: ignore[index, arg-type]
+        deadline, tasks = reply
+        messages, bad = _decode(tasks[::2], tasks[1::2])
         if bad:
             await self._drop(queue, group, set_id, bad)
-        return AggregationSet(queue, group, set_id, messages, float(deadline))  # type: ignore[arg-type]
+        return AggregationSet(queue, group, set_id, messages, float(deadline))
 
     async def _drop(self, queue: str, group: str, set_id: str, bad: Sequence[bytes]) -> None:
         keys = self._link.keys(queue)
@@ -132,20 +132,18 @@ class Groups:
     async def reclaim(self, queue: str) -> int:
         """Put tasks of sets past their deadline back into their groups; return how many."""
         keys = self._link.keys(queue)
-        moved = await self._link.commands.one(
-            Call(
-                "reclaim",
-                (keys.aggregation_sets, keys.groups),
-                (self._link.now(), RECLAIM_ITEMS, keys.group_prefix),
+        return int(
+            await self._link.commands.one(
+                Call(
+                    "reclaim",
+                    (keys.aggregation_sets, keys.groups),
+                    (self._link.now(), RECLAIM_ITEMS, keys.group_prefix),
+                )
             )
         )
-        assert isinstance(moved, int)  # noqa: S101 - the script's contract
-        return moved
 
 
-def _decode(
-    ids: Sequence[bytes], datas: Sequence[bytes]
-) -> tuple[list[TaskMessage], list[bytes]]:
+def _decode(ids: Sequence[bytes], datas: Sequence[bytes]) -> tuple[list[TaskMessage], list[bytes]]:
     """Return the messages, and the IDs of those that cannot be read."""
     messages, bad = [], []
     for task_id, data in zip(ids, datas, strict=True):

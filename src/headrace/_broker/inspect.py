@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from headrace._broker.commands import checked
@@ -77,23 +77,23 @@ class Inspection:
                 ("TIME",),
             )
         )
-        data, state, result, _ = fields  # type: ignore[misc]  # HMGET answers for each field.
+        data, state, result, _ = fields
         if data is None:
             return None
-        message = decode_message(data)  # type: ignore[arg-type]
-        now = float(scores.pop()[0])  # type: ignore[index, arg-type]
+        message = decode_message(data)
+        now = float(scores.pop()[0])
         return task_info(
             message,
-            TaskState.from_name((state or b"pending").decode()),  # type: ignore[union-attr]
-            next_process_at=next((float(score) for score in scores if score is not None), None),  # type: ignore[arg-type]
-            is_orphaned=lease is None or float(lease) < now,  # type: ignore[arg-type]
-            result=result,  # type: ignore[arg-type]
+            TaskState.from_name((state or b"pending").decode()),
+            next_process_at=next((float(score) for score in scores if score is not None), None),
+            is_orphaned=lease is None or float(lease) < now,
+            result=result,
         )
 
     async def queue_names(self) -> list[str]:
         """Return the names of all queues, sorted."""
         names = await self._link.commands.one(("SMEMBERS", QUEUES))
-        return sorted(bytes(name).decode("utf-8", "surrogateescape") for name in names)  # type: ignore[union-attr, arg-type]
+        return sorted(bytes(name).decode("utf-8", "surrogateescape") for name in names)
 
     async def queue_stats(self, queue: str) -> QueueStats:
         """Count what a queue holds."""
@@ -102,11 +102,11 @@ class Inspection:
             ("TIME",), ("LINDEX", keys.pending, -1), ("SMEMBERS", keys.groups)
         )
         time, oldest, group_names = (checked(reply) for reply in first)
-        now = float(time[0]) + float(time[1]) / 1e6  # type: ignore[index, arg-type]
-        day = datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-        groups = [bytes(name).decode("utf-8", "surrogateescape") for name in group_names]  # type: ignore[union-attr, arg-type]
+        now = float(time[0]) + float(time[1]) / 1e6
+        day = dt.datetime.fromtimestamp(now, dt.UTC).date()
+        groups = [bytes(name).decode("utf-8", "surrogateescape") for name in group_names]
         replies = await self._link.commands.run(
-            ("HGET", prefix + (oldest or b"").decode("utf-8", "surrogateescape"), "pending_since"),  # type: ignore[union-attr]
+            ("HGET", prefix + (oldest or b"").decode("utf-8", "surrogateescape"), "pending_since"),
             ("EXISTS", keys.paused),
             ("LLEN", keys.pending),
             ("LLEN", keys.active),
@@ -114,7 +114,12 @@ class Inspection:
             ("ZCARD", keys.completed),
             *(
                 ("GET", key)
-                for key in (keys.processed_on(day), keys.failed_on(day), keys.processed, keys.failed)
+                for key in (
+                    keys.processed_on(day),
+                    keys.failed_on(day),
+                    keys.processed,
+                    keys.failed,
+                )
             ),
             *(("ZCARD", keys.group(group)) for group in groups),
         )

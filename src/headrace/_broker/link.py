@@ -13,7 +13,7 @@ from headrace._clock import SYSTEM_CLOCK
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from headrace._broker.connect import Connector
+    from headrace._broker.single import Connector
     from headrace._clock import Clock
 
 __all__ = ["Link", "batches"]

@@ -5,12 +5,14 @@ The same URL means the same data, within one process. The scripts are those of t
 
 from __future__ import annotations
 
-import asyncio
 import weakref
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fakeredis import FakeServer
 from fakeredis.aioredis import FakeAsyncRedisConnection
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Bell", "bell_of", "connection_to", "is_fake"]
 

@@ -101,7 +101,7 @@ class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection):
             raise broker_error(error) from error
         if isinstance(reply, dict):  # redis-py parses it where it knows the command.
             return {key: str(value) for key, value in reply.items()}
-        text = bytes(reply).decode()  # type: ignore[arg-type]  # INFO answers with bytes.
+        text = bytes(reply).decode()
         return dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
 
     async def close(self) -> None:

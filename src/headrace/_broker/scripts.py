@@ -38,9 +38,7 @@ def _load(folder: Traversable, name: str) -> Script:
 def _load_all() -> Mapping[str, Script]:
     folder = importlib.resources.files(__package__) / "lua"
     names = sorted(
-        entry.name.removesuffix(".lua")
-        for entry in folder.iterdir()
-        if entry.name.endswith(".lua")
+        entry.name.removesuffix(".lua") for entry in folder.iterdir() if entry.name.endswith(".lua")
     )
     return {name: _load(folder, name) for name in names}
 

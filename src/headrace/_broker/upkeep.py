@@ -42,7 +42,7 @@ class Upkeep:
     async def forward(self, queue: str) -> Forwarded:
         """Move up to 100 due tasks. See `UpkeepBroker.forward`."""
         keys = self._link.keys(queue)
-        now, moved, dropped = await self._link.commands.one(  # type: ignore[misc]  # forward.lua's contract.
+        now, moved, dropped = await self._link.commands.one(
             Call(
                 "forward",
                 (keys.scheduled, keys.retry, keys.pending, keys.groups),
@@ -52,7 +52,7 @@ class Upkeep:
         _report_dropped("forwarding", queue, dropped)
         if moved:
             self._link.ring()
-        return Forwarded(int(moved), float(now))  # type: ignore[arg-type]
+        return Forwarded(int(moved), float(now))
 
     async def recover(self, queue: str, *, max_crashes: int) -> Recovered:
         """Take up to 100 tasks from attempts whose lease has ended."""
@@ -75,7 +75,7 @@ class Upkeep:
                 (self._link.now(), MAX_ITEMS, keys.task_prefix, max_crashes, patch),
             )
         )
-        requeued, poisoned, dropped = (_texts(ids) for ids in reply)  # type: ignore[union-attr]  # recover.lua's contract.
+        requeued, poisoned, dropped = (_texts(ids) for ids in reply)
         _report_dropped("recovering", queue, dropped)
         if requeued:
             self._link.ring()
@@ -111,7 +111,7 @@ class Upkeep:
         # Kept in the hash, too: a message reaches only those who listen just now.
         asked = await self._link.commands.one(Call("request_cancel", (keys.task(task_id),), ()))
         await self._link.commands.one(("PUBLISH", CANCEL_CHANNEL, task_id))
-        return asked == 1
+        return bool(asked == 1)
 
     async def cancellations(self) -> AsyncIterator[str]:
         """Yield the IDs of tasks to be cancelled. Ends with a BrokerError."""
@@ -195,29 +195,25 @@ async def _next_message(pubsub: PubSub) -> bytes | None:
     redis-py never notices that a connection is half open: a listener that hears nothing for
     a while asks, and takes no answer for an end.
     """
-    message = await pubsub.get_message(
-        ignore_subscribe_messages=True, timeout=PUBSUB_PING_SECONDS
-    )
-    if message is None and not pubsub.connection.is_connected:
+    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PUBSUB_PING_SECONDS)
+    if message is None and (pubsub.connection is None or not pubsub.connection.is_connected):
         raise BrokerError("Redis did not answer: the subscription ended", ambiguous=True)
     if message is not None and message["type"] == "message":
         return bytes(message["data"])
     if message is None:
         async with asyncio.timeout(PUBSUB_PING_SECONDS):
-            await pubsub.ping()  # type: ignore[no-untyped-call]  # redis-py's.
+            await pubsub.ping()
             while await pubsub.get_message(timeout=PUBSUB_PING_SECONDS) is None:
                 pass
     return None
 
 
 def _int(reply: Reply) -> int:
-    assert isinstance(reply, int)  # noqa: S101 - the scripts' contract
-    return reply
+    return int(reply)
 
 
 def _texts(ids: Reply) -> list[str]:
-    assert isinstance(ids, list)  # noqa: S101 - the scripts' contract
-    return [bytes(item).decode("utf-8", "replace") for item in ids]  # type: ignore[arg-type]  # All are bytes.
+    return [bytes(item).decode("utf-8", "replace") for item in ids]
 
 
 def _report_dropped(doing: str, queue: str, dropped: Reply) -> None:

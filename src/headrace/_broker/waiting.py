@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.commands import Commands
-from headrace._broker.connect import BLOCK_SECONDS
+from headrace._broker.single import BLOCK_SECONDS
 from headrace._errors import BrokerError
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ class Waiting:
                     self._watch(queue), name=f"headrace watcher of {queue}"
                 )
         watchers = {self._watchers[queue]: queue for queue in queues}
-        done, _ = await asyncio.wait(
-            watchers, timeout=timeout, return_when=asyncio.FIRST_COMPLETED
-        )
+        done, _ = await asyncio.wait(watchers, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for watcher in done:
             del self._watchers[watchers[watcher]]
         for watcher in done:

@@ -50,7 +50,6 @@ class Writing:
                 for index in indexes:
                     answers[index] = reply
                 continue
-            assert isinstance(reply, list)  # noqa: S101 - the scripts' contract
             for index, item in zip(indexes, reply, strict=True):
                 answers[index] = answer(placements[index], item)
         self._link.ring()
@@ -68,9 +67,7 @@ class Writing:
                 items = [placements[index] for index in some]
                 yield self._call(queue, script, items, repeat=repeat), some
 
-    def _call(
-        self, queue: str, script: str, items: Sequence[Placement], *, repeat: bool
-    ) -> Call:
+    def _call(self, queue: str, script: str, items: Sequence[Placement], *, repeat: bool) -> Call:
         keys = self._link.keys(queue)
         args: list[Argument] = [self._link.now(), int(repeat), keys.task_prefix]
         if script == "add_to_group":
@@ -110,8 +107,7 @@ def answer(placement: Placement, reply: Reply) -> Placed | HeadraceError:
             return Placed(TaskState.SCHEDULED, float(reply))
         state = TaskState.AGGREGATING if _script(placement) == "add_to_group" else TaskState.PENDING
         return Placed(state, 0.0)
-    assert isinstance(reply, list)  # noqa: S101 - the scripts' contract
-    kind, detail = (bytes(part).decode("utf-8", "replace") for part in reply)  # type: ignore[arg-type]  # Both are bytes.
+    kind, detail = (bytes(part).decode("utf-8", "replace") for part in reply)
     if kind == "repeated":
         return Placed(TaskState.from_name(detail), placement.process_at or 0.0)
     if kind == "conflict":
