@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -16,6 +15,7 @@ from headrace._validation import check_queue, seconds, whole_number
 
 if TYPE_CHECKING:
     import contextvars
+    import random
 
     from headrace._task import Task
 

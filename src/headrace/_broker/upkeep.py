@@ -196,7 +196,7 @@ async def _next_message(pubsub: PubSub) -> bytes | None:
     a while asks, and takes no answer for an end.
     """
     message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PUBSUB_PING_SECONDS)
-    if message is None and (pubsub.connection is None or not pubsub.connection.is_connected):
+    if message is None and not getattr(pubsub.connection, "is_connected", False):
         raise BrokerError("Redis did not answer: the subscription ended", ambiguous=True)
     if message is not None and message["type"] == "message":
         return bytes(message["data"])
