@@ -202,10 +202,10 @@ class Task:
     @classmethod
     def _from_wire(cls, type: str, payload: bytes, headers: Mapping[str, str]) -> Task:  # noqa: A002
         """Build a task from what Redis held, unchecked: other programs wrote it."""
-        self = cls.__new__(cls)
-        self._type, self._payload, self._has_payload = type, payload, bool(payload)
-        self._options = Options(headers=headers) if headers else NO_OPTIONS
-        return self
+        task = cls.__new__(cls)
+        task._type, task._payload, task._has_payload = type, payload, bool(payload)  # noqa: SLF001
+        task._options = Options(headers=headers) if headers else NO_OPTIONS  # noqa: SLF001
+        return task
 
     @classmethod
     def _checked(cls, type: str, payload: bytes, options: Options) -> Task:  # noqa: A002

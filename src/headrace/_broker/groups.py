@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from headrace._broker.base import AggregationSet
+from headrace._broker.base import SET_LIFETIME, AggregationSet
 from headrace._broker.commands import Call
 from headrace._broker.writing import answer, when
 from headrace._errors import BrokerError, HeadraceError, MessageDecodeError
@@ -21,8 +21,6 @@ __all__ = ["Groups"]
 
 _log = logging.getLogger("headrace.broker")
 
-SET_SECONDS: Final = 120
-"""How long the aggregation of a set may take before its tasks go back into their group."""
 SET_SIZE: Final = 1_000
 """How many tasks a set holds at the most. They are moved and deleted by Redis's own commands
 for many items, which is why it is more than a script may handle one by one."""
@@ -60,7 +58,7 @@ class Groups:
                     limits.max_size,
                     repr(limits.max_delay),
                     repr(limits.grace_period),
-                    SET_SECONDS,
+                    int(SET_LIFETIME),
                     SET_SIZE,
                     keys.task_prefix,
                 ),
@@ -124,7 +122,7 @@ class Groups:
         if reply == 0:
             return BrokerError(
                 f"The aggregation of group {taken.group!r} in queue {taken.queue!r} took longer "
-                f"than {SET_SECONDS} s: its tasks went back into the group",
+                f"than {SET_LIFETIME:g} s: its tasks went back into the group",
                 code="OVERDUE",
             )
         return answer(placement, reply)

@@ -195,17 +195,13 @@ async def _next_message(pubsub: PubSub) -> bytes | None:
     redis-py never notices that a connection is half open: a listener that hears nothing for
     a while asks, and takes no answer for an end.
     """
-    message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=PUBSUB_PING_SECONDS)
-    if message is None and not getattr(pubsub.connection, "is_connected", False):
-        raise BrokerError("Redis did not answer: the subscription ended", ambiguous=True)
-    if message is not None and message["type"] == "message":
-        return bytes(message["data"])
+    message = await pubsub.get_message(timeout=PUBSUB_PING_SECONDS)
     if message is None:
         async with asyncio.timeout(PUBSUB_PING_SECONDS):
             await pubsub.ping()
-            while await pubsub.get_message(timeout=PUBSUB_PING_SECONDS) is None:
-                pass
-    return None
+            while message is None:
+                message = await pubsub.get_message(timeout=PUBSUB_PING_SECONDS)
+    return bytes(message["data"]) if message["type"] == "message" else None
 
 
 def _int(reply: Reply) -> int:

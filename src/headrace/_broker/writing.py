@@ -38,6 +38,8 @@ class Writing:
             placements: The tasks.
             repeat: An earlier try of the same call may have been applied.
         """
+        if not placements:
+            return []
         answers: list[Placed | HeadraceError | None] = [None] * len(placements)
         plan = list(self._plan(placements, repeat=repeat))
         queues = sorted({placement.message.queue for placement in placements})

@@ -27,14 +27,14 @@ async def each_queue(
     log: RateLimitedLog,
     at_once: int = 8,
 ) -> list[T]:
-    """Run *action* for every queue, and return the results of those that succeeded.
+    """Run *action* for every one of *queues*, and return the results of those that succeeded.
 
     Args:
-        queues: Names of queues.
-        action: Gets a queue's name. What it raises is logged if it is a BrokerError.
+        queues: Their names.
+        action: Gets a queue's name. A BrokerError that it raises is logged.
         duty: What the log says could not be done, such as ``"forward due tasks"``.
         log: Where failures go.
-        at_once: How many queues are served at the same time; the connections are shared.
+        at_once: How many queues are served at a time: connections are shared.
 
     Raises:
         BrokerError: If all of the queues failed; it is logged already.
@@ -48,15 +48,15 @@ async def each_queue(
             async with slots:
                 results.append(await action(queue))
         except BrokerError as error:
-            message = "Could not %s of queue %r"
-            log.fault((duty, queue), message, duty, queue, exc=error, extra={"queue": queue})
             errors.append(error)
+            extra = {"queue": queue}
+            log.fault((duty, queue), f"Could not {duty} of queue %r", queue, exc=error, extra=extra)
         else:
             log.recovered((duty, queue))
 
     async with anyio.create_task_group() as tasks:
-        for queue in queues:
-            tasks.start_soon(serve, queue)
+        for name in queues:
+            tasks.start_soon(serve, name)
     if errors and not results:
         raise errors[0]
     return results

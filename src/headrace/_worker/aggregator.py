@@ -214,7 +214,7 @@ class Aggregator:
                 self._log.fault(
                     fault, message, taken.group, taken.queue, exc=error, extra=_fields(taken)
                 )
-                if anyio.current_time() >= deadline + _TIME_TO_WRITE:
+                if not error.retryable or anyio.current_time() >= deadline + _TIME_TO_WRITE:
                     return False
                 repeat = True
                 await anyio.sleep(backoff.next())

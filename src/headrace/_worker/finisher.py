@@ -51,7 +51,7 @@ class Finisher:
 
     async def _write(
         self, group: Sequence[tuple[Finish, float]]
-    ) -> Sequence[Applied | None | Exception]:
+    ) -> Sequence[Applied | Exception | None]:
         try:
             answers = await self._broker.finish([finish for finish, _ in group])
         except BrokerError as error:

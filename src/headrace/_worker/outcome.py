@@ -128,7 +128,7 @@ class Judge:
         try:
             return seconds("delay", error.delay)
         except InvalidOptionError as problem:
-            self._log.error("%s of task %s: %s", type(error).__name__, message.id, problem)  # noqa: TRY400 - no traceback: the error says it
+            self._log.error("%s of task %s: %s", type(error).__name__, message.id, problem)
             return self._delay(message, error, task)
 
     def _delay(self, message: TaskMessage, error: BaseException, task: Task) -> float:

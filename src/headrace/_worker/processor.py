@@ -105,18 +105,19 @@ class Processor:
     async def _pull(self, handlers: asyncio.TaskGroup) -> None:
         """Fill the free slots; wait for a slot, or for a task, if there is none."""
         slots = await self._take_slots()
-        taken = 0
+        if not slots:
+            return
+        got: Dequeued | None = None
+        asked_at = asyncio.get_running_loop().time()
         try:
-            if slots:
-                asked_at = asyncio.get_running_loop().time()
-                got = await self._fetch(slots)
-                taken = len(got.attempts) if got is not None else 0
-                if got is not None:
-                    self._start(handlers, got, asked_at + self._lease_duration)
+            got = await self._fetch(slots)
         finally:
-            for _ in range(slots - taken):
+            for _ in range(slots - (len(got.attempts) if got is not None else 0)):
                 self._slots.release()
-        if slots and not taken:
+        if got is None:
+            return
+        self._start(handlers, got, asked_at + self._lease_duration)
+        if not got.attempts:
             await self._idle(self._intake.wait)
 
     async def _take_slots(self) -> int:

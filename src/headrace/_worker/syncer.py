@@ -120,7 +120,7 @@ class Syncer:
             batch = finishes[start : start + MAX_ITEMS]
             answers = await self._broker.finish(batch, repeat=True)
             for finish in batch:
-                self._forget(finish)
+                self._waiting.pop(finish.lease, None)
             lost = [
                 finish.lease.task_id
                 for finish, applied in zip(batch, answers, strict=True)
@@ -133,11 +133,6 @@ class Syncer:
                     queue,
                     extra={"queue": queue, "task_ids": lost},
                 )
-
-    def _forget(self, finish: Finish) -> None:
-        known = self._waiting.get(finish.lease)
-        if known is not None and known[0] is finish:
-            del self._waiting[finish.lease]
 
     def _drop_ended(self) -> None:
         now = anyio.current_time()

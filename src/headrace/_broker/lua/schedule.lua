@@ -18,6 +18,9 @@ local replies, seen, admitted = {}, nothing_seen(), {}
 for i = 4, #ARGV, 7 do
   local id = ARGV[i]
   local refused = refusal(prefix .. id, id, ARGV[i + 1], ARGV[i + 2], is_repeat, seen)
+  if refused and refused[1] == 'repeated' then
+    refused = tonumber(redis.call('ZSCORE', scheduled, id)) or refused
+  end
   replies[#replies + 1] = refused or 1
   if not refused then
     admitted[#admitted + 1] = {i, #replies}

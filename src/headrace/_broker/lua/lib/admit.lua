@@ -3,7 +3,7 @@ local function nothing_seen()
 end
 
 -- Whether a task may be written. Writes nothing. `seen` is nothing_seen() at first, and
--- holds what this call admitted so far.
+-- holds what this call admitted so far, or did when it was first tried.
 -- Returns nil if it may, or the reply for its caller:
 --   {'repeated', state}     an earlier try of this very call wrote it
 --   {'conflict', state}     the queue holds a task with this ID
@@ -19,6 +19,7 @@ local function refusal(task_key, id, msg, lock_key, is_repeat, seen)
   end
   if held[1] or held[2] then
     if is_repeat and held[1] == msg then
+      seen.ids[id] = true
       return {'repeated', held[2] or 'pending'}
     end
     return {'conflict', held[2] or 'unknown state'}
