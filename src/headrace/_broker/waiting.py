@@ -62,8 +62,9 @@ class Waiting:
         done, _ = await asyncio.wait(watchers, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         for watcher in done:
             del self._watchers[watchers[watcher]]
-        for watcher in done:
-            watcher.result()
+        errors = [error for watcher in done if (error := watcher.exception()) is not None]
+        if errors:
+            raise errors[0]
 
     async def _watch(self, queue: str) -> None:
         """Return when the queue has a pending task.
