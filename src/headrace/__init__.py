@@ -1,6 +1,7 @@
 """Headrace: background tasks for asyncio on Redis, compatible with asynq."""
 
 from headrace._broker.inspect import QueueStats
+from headrace._calls import CallNext
 from headrace._client import Client
 from headrace._config import GroupAggregator, TaskStateProber, default_retry_delay
 from headrace._context import TaskContext, current_context
@@ -50,6 +51,7 @@ __all__ = [
     "JsonValue",
     "QueueStats",
     # What you write handlers with
+    "CallNext",
     "Depends",
     "Router",
     "TaskContext",

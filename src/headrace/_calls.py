@@ -127,8 +127,8 @@ class PlainHandler:
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._parameters = read_parameters(function, lenient_first=True)
-        self.function = function
-        self.name = describe(function)
+        self.function: Callable[..., object] = function
+        self.name: str = describe(function)
         check_callable(function)
         self._check()
         Plan(function, self._injected, {})

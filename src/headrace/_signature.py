@@ -133,7 +133,7 @@ def read_parameters(
         raise InvalidOptionError("handler", function, "it must be callable")
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, NameError) as error:
         raise InvalidOptionError("handler", describe(function), str(error)) from error
     scope = _Scope(function)
     parameters: list[Parameter] = []

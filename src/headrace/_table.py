@@ -73,8 +73,8 @@ class HandlerTable:
         self.not_found: Entry | None = None
         self.middleware: list[Middleware] = []
         self.overrides: Overrides = {}
-        self.version = 0
-        self.is_closed = False
+        self.version: int = 0
+        self.is_closed: bool = False
 
     @property
     def names(self) -> list[str]:

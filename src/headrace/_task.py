@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json
-from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, TypedDict, Unpack
 
 from headrace._errors import InvalidOptionError
 from headrace._validation import (
@@ -263,7 +263,7 @@ class Task:
             other.options,
         )
 
-    __hash__ = None  # type: ignore[assignment]  # Its headers may change.
+    __hash__: ClassVar[None]  # type: ignore[assignment]  # Its headers may change.
 
     def __repr__(self) -> str:
         # The payload may hold personal data, and a repr ends up in logs.
