@@ -8,10 +8,13 @@ from rich.console import Console
 
 __all__ = ["error_console", "output_console"]
 
+PIPE_WIDTH = 160
+
 
 def output_console() -> Console:
-    """Return a console for results: standard output."""
-    return Console(highlight=False)
+    """Return a console for results: standard output. What is piped gets room for long lines."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PIPE_WIDTH)
 
 
 @functools.cache

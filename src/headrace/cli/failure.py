@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import signal
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -57,6 +58,8 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise typer.Exit(128 + signal.SIGINT) from None
         except CliError as error:
             _end(error)
         except Exception as error:

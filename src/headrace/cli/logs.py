@@ -75,7 +75,7 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
-def configure_logging(level: LogLevel | None, style: LogFormat | None) -> None:
+def configure_logging(level: LogLevel | None, style: LogFormat | None = None) -> None:
     """Send all logs to standard error, unless the user's module has set up logging already.
 
     Args:

@@ -40,6 +40,7 @@ def run_reloading(arguments: Sequence[str], *, patience: float) -> int:
             hint='Install it: pip install "headrace[reload]"',
             code=ExitCode.FAILURE,
         ) from None
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # It names every change, too.
     worker = _Worker([sys.executable, "-m", "headrace", *arguments], patience)
     stopped = threading.Event()
     with _forwarding(worker, stopped):
@@ -64,8 +65,7 @@ class _Worker:
 
     def start(self) -> None:
         """Start it."""
-        group = {} if sys.platform == "win32" else {"process_group": 0}
-        self._process = subprocess.Popen(self._command, **group)  # noqa: S603 - our own command
+        self._process = subprocess.Popen(self._command, process_group=0)  # noqa: S603 - our own
 
     def signal(self, signum: int) -> None:
         """Pass a signal on; nothing happens if it has ended."""

@@ -8,11 +8,12 @@ import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from headrace.cli.console import output_console
 from headrace.cli.failure import CliError, explained
 from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
-from headrace.cli.text import duration_text, plain
+from headrace.cli.text import duration_text, plain, short_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["stats"]
 
 DEFAULT_REDIS = "redis://localhost:6379"
-_COUNTS = (
-    "size",
-    "pending",
-    "active",
-    "scheduled",
-    "retry",
-    "archived",
-    "completed",
-    "aggregating",
-    "processed",
-    "failed",
-)
+_WIDE = 110
+"""Columns of a terminal from which on the headings are written out."""
+# Member of QueueStats -> its heading, and that for narrow terminals.
+_COUNTS = {
+    "size": ("SIZE", "SIZE"),
+    "pending": ("PENDING", "PEND"),
+    "active": ("ACTIVE", "ACTIVE"),
+    "scheduled": ("SCHEDULED", "SCHED"),
+    "retry": ("RETRY", "RETRY"),
+    "archived": ("ARCHIVED", "ARCH"),
+    "completed": ("COMPLETED", "COMPL"),
+    "aggregating": ("AGGREGATING", "AGGR"),
+    "processed": ("PROCESSED", "PROC"),
+    "failed": ("FAILED", "FAILED"),
+}
 
 
 @explained
@@ -60,10 +64,12 @@ def stats(
             raise CliError(f"There is no queue {queue!r}", hint=f"The queues are: {known}.")
     if as_json:
         typer.echo(json.dumps([_members(entry) for entry in found]))
-    elif found:
-        output_console().print(_table(found))
+        return
+    console = output_console()
+    if found:
+        console.print(_table(found, console.width))
     else:
-        output_console().print("No queues yet: a queue comes into being with its first task.")
+        console.print("No queues yet: a queue comes into being with its first task.")
 
 
 async def _fetch(redis: str) -> list[QueueStats]:
@@ -77,21 +83,26 @@ def _members(entry: QueueStats) -> dict[str, object]:
     return {**dataclasses.asdict(entry), "size": entry.size}
 
 
-def _table(found: Sequence[QueueStats]) -> Table:
+def _table(found: Sequence[QueueStats], width: int) -> Table:
     from rich.table import Table  # noqa: PLC0415 - keeps --help quick
 
-    table = Table(header_style="bold", box=None, pad_edge=False)
+    narrow = width < _WIDE
+    table = Table(header_style="bold", box=None, pad_edge=False, collapse_padding=narrow)
     table.add_column("QUEUE", overflow="fold")
-    for name in _COUNTS:
-        table.add_column(name.upper(), justify="right")
-    table.add_column("LATENCY", justify="right")
-    table.add_column("PAUSED")
+    for headings in _COUNTS.values():
+        table.add_column(headings[narrow], justify="right", no_wrap=True)
+    table.add_column("LATENCY", justify="right", no_wrap=True)
     for entry in found:
         counts = [getattr(entry, name) for name in _COUNTS]
         table.add_row(
-            plain(entry.queue),
-            *(f"{count:,}" if count else "[dim]0[/]" for count in counts),
+            Text.assemble(plain(entry.queue), (" (paused)" if entry.paused else "", "yellow")),
+            *(_count_text(count, short=narrow) for count in counts),
             duration_text(entry.latency),
-            "[yellow]yes[/]" if entry.paused else "[dim]no[/]",
         )
     return table
+
+
+def _count_text(count: int, *, short: bool) -> Text:
+    if not count:
+        return Text("0", style="dim")
+    return Text(short_count(count) if short else f"{count:,}")

@@ -8,6 +8,7 @@ import pkgutil
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from headrace.cli.failure import CliError, ExitCode
@@ -15,7 +16,7 @@ from headrace.cli.text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from types import ModuleType, TracebackType
+    from types import TracebackType
 
 __all__ = ["load_target", "user_fault"]
 
@@ -91,8 +92,14 @@ def _attribute(owner: object, name: str, spec: str) -> object:
         shown = getattr(owner, "__name__", type(owner).__name__)
         raise CliError(
             f"{shown!r} has no attribute {name!r} (from {spec!r})",
-            hint=_suggestion(name, dir(owner)) or _runnable(owner),
+            hint=_suggestion(name, _instances(owner)) or _runnable(owner),
         ) from None
+
+
+def _instances(owner: object) -> list[str]:
+    """Return the names of what *owner* holds, without the classes and modules it imports."""
+    members = getattr(owner, "__dict__", {})
+    return [name for name, value in members.items() if not isinstance(value, (type, ModuleType))]
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["duration_text", "masked_url", "plain", "plural", "size_text"]
+__all__ = ["duration_text", "masked_url", "plain", "plural", "short_count", "size_text"]
 
 # Control, format (among them the marks that turn the direction of writing), surrogates, and
 # the separators that some terminals treat as line ends.
@@ -58,6 +58,18 @@ def _masked_parameter(parameter: str) -> str:
 def plural(number: int, one: str, many: str = "") -> str:
     """Return *number* with its noun, *one* or *many* of it; *many* defaults to an added s."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def short_count(number: int) -> str:
+    """Return *number*, of things, in at most five characters, such as ``12.3k``."""
+    value = float(number)
+    if value < 10_000:  # noqa: PLR2004 - four digits fit
+        return str(number)
+    for unit in "kMG":
+        value /= 1000
+        if value < 999.5:  # noqa: PLR2004 - three digits fit
+            return f"{value:.3g}{unit}"
+    return f"{value / 1000:.3g}T"
 
 
 def size_text(size: float) -> str:

@@ -8,73 +8,79 @@ import sys
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
+from rich.text import Text
 
-from headrace.cli.failure import CliError, explained
+from headrace.cli.console import error_console
+from headrace.cli.failure import CliError, ExitCode, explained
 from headrace.cli.logs import LogFormat, LogLevel, configure_logging
 from headrace.cli.options import RedisOption, parse_queues
 from headrace.cli.target import load_target, user_fault
+from headrace.cli.text import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from headrace import Server
+    from headrace import Server, ServerOptions
 
 __all__ = ["worker"]
 
 DEFAULT_SHUTDOWN_TIMEOUT = 8.0
 log = logging.getLogger("headrace.worker")
 
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODULE:NAME",
+        show_default=False,
+        help="A headrace.Server, a Router, or a function without arguments that returns one.",
+    ),
+]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option("--concurrency", "-c", min=1, show_default=False, help="Tasks at a time."),
+]
+QueuesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--queues",
+        "-q",
+        metavar="NAME=WEIGHT,...",
+        show_default=False,
+        help="Queues and their share of attention, such as critical=6,default=3.",
+    ),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Empty heavier queues before lighter ones get a turn.")
+]
+ShutdownTimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        metavar="SECONDS",
+        show_default=False,
+        help="How long running tasks may take to finish at shutdown.",
+    ),
+]
+LogLevelOption = Annotated[
+    LogLevel | None, typer.Option(show_default="info", help="How much to log.")
+]
+LogFormatOption = Annotated[LogFormat | None, typer.Option(show_default="text", help="How to log.")]
+ReloadOption = Annotated[
+    bool, typer.Option("--reload", help="Restart when a Python file here changes (development).")
+]
+
 
 @explained
 def worker(
     context: typer.Context,
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="MODULE:NAME",
-            show_default=False,
-            help="A headrace.Server, a Router, or a function without arguments that returns one.",
-        ),
-    ],
+    target: TargetArgument,
     *,
     redis: RedisOption = None,
-    concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", "-c", min=1, show_default=False, help="Tasks at a time."),
-    ] = None,
-    queues: Annotated[
-        str | None,
-        typer.Option(
-            "--queues",
-            "-q",
-            metavar="NAME=WEIGHT,...",
-            show_default=False,
-            help="Queues and their share of attention, such as critical=6,default=3.",
-        ),
-    ] = None,
-    strict: Annotated[
-        bool,
-        typer.Option("--strict", help="Empty heavier queues before lighter ones get a turn."),
-    ] = False,
-    shutdown_timeout: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            metavar="SECONDS",
-            show_default=False,
-            help="How long running tasks may take to finish at shutdown.",
-        ),
-    ] = None,
-    log_level: Annotated[
-        LogLevel | None, typer.Option(show_default="info", help="How much to log.")
-    ] = None,
-    log_format: Annotated[
-        LogFormat | None, typer.Option(show_default="text", help="How to log.")
-    ] = None,
-    reload: Annotated[
-        bool,
-        typer.Option("--reload", help="Restart when a Python file here changes (development)."),
-    ] = False,
+    concurrency: ConcurrencyOption = None,
+    queues: QueuesOption = None,
+    strict: StrictOption = False,
+    shutdown_timeout: ShutdownTimeoutOption = None,
+    log_level: LogLevelOption = None,
+    log_format: LogFormatOption = None,
+    reload: ReloadOption = False,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT.
 
@@ -84,13 +90,15 @@ def worker(
     Exit codes: 0 shut down in order; 1 broken by an error; 2 wrong command; 69 Redis does not
     answer or is unsuitable; 130 and 143 aborted by a second signal.
     """
-    given: dict[str, object] = {
-        "concurrency": concurrency,
-        "queues": parse_queues(queues) if queues is not None else None,
-        "strict_priority": strict or None,
-        "shutdown_timeout": shutdown_timeout,
-    }
-    changes = {name: value for name, value in given.items() if value is not None}
+    changes: ServerOptions = {}
+    if concurrency is not None:
+        changes["concurrency"] = concurrency
+    if queues is not None:
+        changes["queues"] = parse_queues(queues)
+    if strict:
+        changes["strict_priority"] = True
+    if shutdown_timeout is not None:
+        changes["shutdown_timeout"] = shutdown_timeout
     if reload:
         _reload(log_level, log_format, shutdown_timeout)
     is_flag = getattr(context.get_parameter_source("redis"), "name", "") == "COMMANDLINE"
@@ -98,9 +106,20 @@ def worker(
     configure_logging(log_level, log_format)
     announce(server)
 
-    from headrace import run  # noqa: PLC0415 - keeps --help quick
+    _run(server)
 
-    run(server)
+
+def _run(server: Server) -> None:
+    from headrace import BrokerError, run  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        run(server)
+    except BrokerError as error:
+        if error_console().is_terminal:
+            raise
+        # Whoever collects the log gets the reason in its form.
+        log.critical("%s", error)
+        raise typer.Exit(ExitCode.UNAVAILABLE) from None
 
 
 def _reload(
@@ -114,9 +133,7 @@ def _reload(
     raise typer.Exit(run_reloading(arguments, patience=patience))
 
 
-def build_server(
-    spec: str, *, redis: str | None, is_flag: bool, changes: Mapping[str, object]
-) -> Server:
+def build_server(spec: str, *, redis: str | None, is_flag: bool, changes: ServerOptions) -> Server:
     """Return the server that *spec* means, with *changes* to its configuration.
 
     Args:
@@ -172,5 +189,31 @@ def _called(found: object, spec: str) -> object:
 
 
 def announce(server: Server) -> None:
-    """Say what is about to run."""
-    raise NotImplementedError
+    """Say what is about to run: in lines on a terminal, in one line of the log elsewhere."""
+    from headrace import __version__  # noqa: PLC0415 - keeps --help quick
+
+    facts = {
+        "redis": getattr(server, "address", "") or repr(server),
+        "queues": " ".join(f"{name}={weight}" for name, weight in server.config.queues.items())
+        + (" (strict)" if server.config.strict_priority else ""),
+        "concurrency": f"{server.config.concurrency:,}",
+        "tasks": ", ".join(_task_types(server)) or "all that come",
+    }
+    console = error_console()
+    if not console.is_terminal:
+        text = "; ".join(f"{name} {value}" for name, value in facts.items())
+        log.info("Headrace %s: %s", __version__, text, extra={"worker": facts})
+        return
+    console.print(Text(f"Headrace {__version__}", style="bold"))
+    for name, value in facts.items():
+        console.print(Text.assemble((f"  {name:<12}", "dim"), plain(value)))
+
+
+def _task_types(server: Server) -> list[str]:
+    """Return what *server* has handlers for; nothing if it cannot be told."""
+    from headrace import Router  # noqa: PLC0415 - keeps --help quick
+
+    handler = server.handler
+    if not isinstance(handler, Router):
+        return []
+    return [*handler.tasks, *(f"{pattern}*" for pattern in handler.patterns)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from headrace.cli.failure import CliError, ExitCode, explained
+from headrace.cli.logs import LogLevel, configure_logging
 from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
 from headrace.cli.text import masked_url
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["demo"]
 
-DEFAULT_CONCURRENCY = 32
+DEFAULT_CONCURRENCY = 100
 
 
 @explained
@@ -65,10 +68,27 @@ def _run(listing: Listing, redis: str | None, concurrency: int) -> Report:
     from headrace.cli.demo.runner import run_demo  # noqa: PLC0415 - keeps --help quick
     from headrace.cli.demo.screen import Screen  # noqa: PLC0415
 
+    _configure_logging()
+    # As Ctrl+C: what is left on Redis is deleted first.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with Screen(len(listing.paths)) as screen:
         return asyncio.run(
             run_demo(listing, redis=redis, concurrency=concurrency, on_examined=screen.examined)
         )
+
+
+def _configure_logging() -> None:
+    """Show warnings, but for the failures that are meant to be."""
+    from headrace.cli.demo.files import StoppedError  # noqa: PLC0415
+    from headrace.cli.demo.tasks import PlannedFailureError  # noqa: PLC0415
+
+    def unplanned(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, (PlannedFailureError, StoppedError))
+
+    configure_logging(LogLevel.WARNING)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(unplanned)
 
 
 def _show(

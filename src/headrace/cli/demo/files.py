@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from threading import Event
 
-__all__ = ["Examined", "Listing", "NotRegularError", "examine", "extension", "find_files"]
+__all__ = [
+    "Examined",
+    "Listing",
+    "NotRegularError",
+    "StoppedError",
+    "examine",
+    "extension",
+    "find_files",
+]
 
 CHUNK = 1 << 18
 MAX_EXTENSION = 16
@@ -23,6 +32,10 @@ ODD_EXTENSION = "(other)"
 _OPEN_FLAGS = os.O_RDONLY | sum(
     getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
 )
+
+
+class StoppedError(Exception):
+    """Raised when the demo ends before a file does."""
 
 
 class NotRegularError(OSError):
@@ -86,11 +99,12 @@ def _entries(root: bytes, parent: bytes) -> Iterator[_Entry]:
         yield from entries
 
 
-def examine(path: bytes) -> Examined:
+def examine(path: bytes, *, stopped: Event) -> Examined:
     """Read the file at *path* to its end.
 
     Raises:
         OSError: If it cannot be read.
+        StoppedError: If *stopped* was set before the end.
     """
     digest = hashlib.sha256()
     size = lines = 0
@@ -99,6 +113,8 @@ def examine(path: bytes) -> Examined:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise NotRegularError
         while chunk := file.read(CHUNK):
+            if stopped.is_set():
+                raise StoppedError
             digest.update(chunk)
             size += len(chunk)
             lines += chunk.count(b"\n")

@@ -5,38 +5,37 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from headrace.cli.demo.files import extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Record", "Report", "Totals", "failed_record"]
+__all__ = ["Record", "Report", "Totals"]
 
 MAX_ERROR = 200
 """Characters of an error that travel: many records share a payload."""
 
 
-class Record(TypedDict):
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
     """What became of one file. It travels as JSON."""
 
     file: int
     """The file's index in the listing."""
-    sha256: str
-    size: int
-    lines: int
+    sha256: str = ""
+    size: int = 0
+    lines: int = 0
     retried: int
     """How often its task was retried."""
-    error: str
+    error: str = ""
     """Why it could not be read; "" if it was."""
 
-
-def failed_record(file: int, error: str, *, retried: int) -> Record:
-    """Return the record of a file that could not be read."""
-    return Record(
-        file=file, sha256="", size=0, lines=0, retried=retried, error=error[:MAX_ERROR] or "unknown"
-    )
+    @classmethod
+    def of_failure(cls, file: int, reason: str, *, retried: int) -> Record:
+        """Return the record of a file that could not be read."""
+        return cls(file=file, retried=retried, error=reason[:MAX_ERROR] or "for no known reason")
 
 
 @dataclasses.dataclass(slots=True)
@@ -51,13 +50,13 @@ class Totals:
 
     def add(self, record: Record) -> None:
         """Count one file."""
-        self.retried += record["retried"]
-        if record["error"]:
+        self.retried += record.retried
+        if record.error:
             self.failed += 1
             return
         self.files += 1
-        self.bytes += record["size"]
-        self.lines += record["lines"]
+        self.bytes += record.size
+        self.lines += record.lines
 
 
 class Report:
@@ -80,8 +79,8 @@ class Report:
     def add(self, records: Iterable[Record]) -> None:
         """Take in the records of one aggregated report."""
         for record in records:
-            if 0 <= record["file"] < len(self._paths):
-                self._records.setdefault(record["file"], record)
+            if 0 <= record.file < len(self._paths):
+                self._records.setdefault(record.file, record)
         self._check()
 
     def abandon(self, problem: str) -> None:
@@ -114,9 +113,9 @@ class Report:
     def failures(self) -> list[tuple[bytes, str]]:
         """Return the files that could not be read, and why, by path."""
         return sorted(
-            (self._paths[index], record["error"])
+            (self._paths[index], record.error)
             for index, record in self._records.items()
-            if record["error"]
+            if record.error
         )
 
     def digest(self) -> str:
@@ -126,8 +125,8 @@ class Report:
         newline or a backslash, which ``sha256sum`` escapes.
         """
         lines = sorted(
-            record["sha256"].encode() + b"  " + self._paths[index] + b"\n"
+            record.sha256.encode() + b"  " + self._paths[index] + b"\n"
             for index, record in self._records.items()
-            if not record["error"]
+            if not record.error
         )
         return hashlib.sha256(b"".join(lines)).hexdigest()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from headrace import Client, Server, TaskStateProber
+from headrace import Client, HeadraceError, QueueNotFoundError, Server, TaskStateProber
 from headrace.cli.demo.report import Report
 from headrace.cli.demo.tasks import Demo
 
@@ -23,6 +25,8 @@ GROUP_SIZE = 250
 GRACE_PERIOD = 1.0
 """Seconds; the shortest there is. A group's last records wait for it."""
 RETRY_DELAY = 0.1
+
+log = logging.getLogger("headrace.demo")
 
 
 async def run_demo(
@@ -45,13 +49,15 @@ async def run_demo(
     url = redis or f"memory://{queue}"
     async with Client(url) as client:
         demo = Demo(listing, report, client, queue=queue, on_examined=on_examined)
-        server = _server(url, demo, queue, concurrency)
         try:
-            async with server:
-                await _feed(client, demo)
-                await report.complete.wait()
+            async with _server(url, demo, queue, concurrency) as server:
+                try:
+                    await _feed(client, demo)
+                    await _wait(report, server)
+                finally:
+                    demo.stopped.set()
         finally:
-            await client.delete_queue(queue, force=True)
+            await _clean_up(client, queue)
     return report
 
 
@@ -62,7 +68,6 @@ def _server(url: str, demo: Demo, queue: str, concurrency: int) -> Server:
         concurrency=concurrency,
         queues={queue: 1},
         retry_delay=lambda *_: RETRY_DELAY,
-        delayed_task_check_interval=0.2,
         group_grace_period=GRACE_PERIOD,
         group_max_size=GROUP_SIZE,
         group_aggregator=demo.aggregate,
@@ -75,3 +80,30 @@ async def _feed(client: Client, demo: Demo) -> None:
     tasks = demo.tasks()
     while chunk := list(itertools.islice(tasks, CHUNK)):
         await client.enqueue_many(chunk)
+
+
+async def _wait(report: Report, server: Server) -> None:
+    """Return when *report* is complete; raise what broke *server* if that comes first."""
+    running = asyncio.ensure_future(server.run())
+    complete = asyncio.ensure_future(report.complete.wait())
+    try:
+        await asyncio.wait({running, complete}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        running.cancel()
+        complete.cancel()
+        await asyncio.wait({running, complete})
+
+
+async def _clean_up(client: Client, queue: str) -> None:
+    """Delete what is left of *queue*, if Redis still answers."""
+    delete = getattr(client, "delete_queue", None)
+    if delete is None:
+        return
+    try:
+        await delete(queue, force=True)
+    except QueueNotFoundError:  # Nothing was enqueued.
+        return
+    except HeadraceError as error:
+        log.warning("Queue %r could not be deleted: %s", queue, error)

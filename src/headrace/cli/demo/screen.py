@@ -106,13 +106,13 @@ def show_summary(
         console.print()
     rate = totals.files / seconds if seconds else 0.0
     speed = size_text(totals.bytes / seconds if seconds else 0.0)
-    lines = [
-        f"{plural(totals.files, 'file')}, {size_text(totals.bytes)}, "
-        f"{plural(totals.lines, 'line')}, in {seconds:.2f} s: {rate:,.0f} files/s, {speed}/s",
-        f"{plural(totals.retried, 'retry', 'retries')}, {totals.failed:,} failed, through {where}",
+    work = (plural(totals.files, "file"), size_text(totals.bytes), plural(totals.lines, "line"))
+    retried = plural(totals.retried, "retry", "retries")
+    for line in (
+        f"{', '.join(work)}, in {seconds:.2f} s: {rate:,.0f} files/s, {speed}/s",
+        f"{retried}, {totals.failed:,} failed, through {where}",
         f"SHA-256 of the list of hashes: {digest}",
-    ]
-    for line in lines:
+    ):
         console.print(line, markup=False, soft_wrap=True)
 
 
