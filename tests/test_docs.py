@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace import Client, Router, Server, TaskContext
+from headrace import Client, Inspector, Router, Server, TaskContext
 from headrace._config import ServerConfig
 from tests.support.pages import ROOT, Block, anchors, blocks, links, pages
 from tests.support.redis_server import RedisServer
@@ -212,10 +212,10 @@ async def test_documented_rights_suffice(redis_executable: str) -> None:
     ):
         administrator.execute_command(*block.text.split())  # type: ignore[no-untyped-call]
         url = redis.url.replace("//", "//headrace:a-long-password@")
-        async with Client(url) as client, Server(url, router):
+        async with Client(url) as client, Inspector(url) as inspector, Server(url, router):
             info = await client.enqueue(use_rights.task(), process_in=1, unique=60)
             assert await client.result(info, timeout=20) == "enough"
-            assert [queue.queue for queue in await client.stats()] == ["default"]
+            assert [queue.queue for queue in await inspector.stats()] == ["default"]
         # Nothing was refused that a component survived, but redis-py's giving its name.
         refused = {entry["object"] for entry in administrator.acl_log()}
         assert refused <= {"client", "client|setinfo"}

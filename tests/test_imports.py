@@ -32,14 +32,14 @@ LAYERS = (
         *("_router", "_table", "_calls", "_typed", "_depends", "_signature", "_offload"),
     },
     # What puts the parts together.
-    {"_client", "_server", "_components", "_run"},
+    {"_client", "_inspector", "_server", "_components", "_run"},
     # The public names, and what stands on them.
     {"", "__main__", "cli", "cli.*", "testing", "testing.*"},
 )
 # Names of other packages, and how the names of the modules begin that may know them.
 KEEPERS: dict[str, str | tuple[str, ...]] = {
-    # Client and Server take a client of redis.asyncio, so their signatures name it.
-    "redis": ("_broker.", "_client.", "_server."),
+    # These take a client of redis.asyncio, so their signatures name it.
+    "redis": ("_broker.", "_client.", "_inspector.", "_server."),
     "fakeredis": "_broker.",
     "google": ("_message.", "_proto."),
     "typer": "cli.",
@@ -164,7 +164,7 @@ def test_public_names() -> None:
     names = {
         *("Client", "Router", "Server", "Task", "TaskContext", "TaskInfo", "TaskState"),
         *("TaskOptions", "TaskStateProber", "GroupAggregator", "Depends", "TypedTask"),
-        *("CallNext", "JsonValue", "QueueStats", "ServerOptions", "ServerState"),
+        *("CallNext", "Inspector", "JsonValue", "QueueStats", "ServerOptions", "ServerState"),
         *("default_retry_delay", "run", "serve", "current_context", "__version__"),
         *_errors.__all__,
     }

@@ -34,6 +34,7 @@ from headrace._errors import (
     TaskIdConflictError,
     TaskNotFoundError,
 )
+from headrace._inspector import Inspector
 from headrace._router import Router
 from headrace._run import run, serve
 from headrace._server import Server, ServerOptions, ServerState
@@ -49,6 +50,8 @@ __all__ = [
     "TaskOptions",
     "TaskState",
     "JsonValue",
+    # What you look with
+    "Inspector",
     "QueueStats",
     # What you write handlers with
     "CallNext",

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
     from headrace._broker.base import Placed, Placement
-    from headrace._broker.inspect import QueueStats
     from headrace._task import JsonValue, TaskOptions
 
 __all__ = ["Client"]
@@ -230,14 +229,6 @@ class Client:
         if info is None:
             raise TaskNotFoundError(queue, task_id)
         return info
-
-    async def stats(self) -> list[QueueStats]:
-        """Count what each queue holds, sorted by name.
-
-        Raises:
-            BrokerError: If Redis did not answer.
-        """
-        return [await self._broker.queue_stats(name) for name in await self._broker.queue_names()]
 
     @overload
     async def result(

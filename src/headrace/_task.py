@@ -211,10 +211,8 @@ class Task:
     def _checked(cls, type: str, payload: bytes, options: Options) -> Task:  # noqa: A002
         """Build a task from parts that were checked before: a typed task makes many."""
         task = cls.__new__(cls)
-        task._type = type
-        task._has_payload = True
-        task._payload = payload
-        task._options = options
+        task._type, task._payload, task._has_payload = type, payload, True  # noqa: SLF001
+        task._options = options  # noqa: SLF001
         return task
 
     @property

@@ -355,6 +355,11 @@ class Broker(
 ):
     """All of it."""
 
+    @property
+    def address(self) -> str:
+        """Where Redis is, without credentials."""
+        ...
+
     async def check_server(self, *, allow_eviction: bool) -> None:
         """Refuse a Redis that cannot keep the promises.
 

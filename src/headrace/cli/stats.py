@@ -73,10 +73,10 @@ def stats(
 
 
 async def _fetch(redis: str) -> list[QueueStats]:
-    from headrace import Client  # noqa: PLC0415 - keeps --help quick
+    from headrace import Inspector  # noqa: PLC0415 - keeps --help quick
 
-    async with Client(redis) as client:
-        return sorted(await client.stats(), key=lambda entry: entry.queue)
+    async with Inspector(redis) as inspector:
+        return await inspector.stats()
 
 
 def _members(entry: QueueStats) -> dict[str, object]:

@@ -193,7 +193,7 @@ def announce(server: Server) -> None:
     from headrace import __version__  # noqa: PLC0415 - keeps --help quick
 
     facts = {
-        "redis": getattr(server, "address", "") or repr(server),
+        "redis": server.address,
         "queues": " ".join(f"{name}={weight}" for name, weight in server.config.queues.items())
         + (" (strict)" if server.config.strict_priority else ""),
         "concurrency": f"{server.config.concurrency:,}",

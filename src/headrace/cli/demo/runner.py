@@ -8,7 +8,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from headrace import Client, HeadraceError, QueueNotFoundError, Server, TaskStateProber
+from headrace import Client, HeadraceError, Inspector, QueueNotFoundError, Server, TaskStateProber
 from headrace.cli.demo.report import Report
 from headrace.cli.demo.tasks import Demo
 
@@ -57,7 +57,7 @@ async def run_demo(
                 finally:
                     demo.stopped.set()
         finally:
-            await _clean_up(client, queue)
+            await _clean_up(url, queue)
     return report
 
 
@@ -96,13 +96,11 @@ async def _wait(report: Report, server: Server) -> None:
         await asyncio.wait({running, complete})
 
 
-async def _clean_up(client: Client, queue: str) -> None:
+async def _clean_up(url: str, queue: str) -> None:
     """Delete what is left of *queue*, if Redis still answers."""
-    delete = getattr(client, "delete_queue", None)
-    if delete is None:
-        return
     try:
-        await delete(queue, force=True)
+        async with Inspector(url) as inspector:
+            await inspector.delete_queue(queue, force=True)
     except QueueNotFoundError:  # Nothing was enqueued.
         return
     except HeadraceError as error:
