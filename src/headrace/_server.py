@@ -55,6 +55,10 @@ STUCK_AFTER = 2.0
 """Seconds after the grace period at which handlers that ignore their cancellation are stuck."""
 
 
+LAST_CHANCE = 1.0
+"""Seconds that what is still to be written, or to be reported, has at the end."""
+
+
 class ServerOptions(TypedDict, total=False):
     """How a server works. Durations are seconds or a timedelta."""
 
@@ -175,6 +179,11 @@ class Server:
         fields = dataclasses.fields(ServerConfig)
         current = {field.name: getattr(self.config, field.name) for field in fields}
         return Server(self._redis, self.handler, **{**current, **options})
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, without credentials."""
+        return self._broker.address
 
     @property
     def state(self) -> ServerState:
@@ -359,8 +368,9 @@ class Server:
                 await components.processor.run()  # Returns once drained.
                 feeders.cancel_scope.cancel()
             await components.finisher.drain()
-            await components.syncer.drain(1.0)
-            await self._prober.deliver()
+            await components.syncer.drain(LAST_CHANCE)
+            with anyio.move_on_after(LAST_CHANCE):
+                await self._prober.deliver()
             support.cancel_scope.cancel()
         self._logger.info("Headrace has shut down")
 

@@ -167,6 +167,8 @@ def encode_payload(task_type: str, payload: object) -> bytes:
         return json.dumps(
             payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False
         ).encode()
+    except RecursionError as error:  # Its repr would be one, too.
+        raise InvalidOptionError("payload", type(payload), "it is nested too deeply") from error
     except (TypeError, ValueError) as error:
         raise InvalidOptionError(
             "payload", payload, f"task {task_type!r} takes bytes or what JSON can carry ({error})"

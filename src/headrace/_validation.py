@@ -177,7 +177,7 @@ def instant(option: str, value: object) -> float:
         number = _finite(option, value)
     else:
         raise InvalidOptionError(option, value, "an aware datetime or Unix seconds are needed")
-    if not 0 < number <= MAX_INSTANT:
+    if not 1 <= number <= MAX_INSTANT:  # Less would be 0 on the wire: no instant.
         raise InvalidOptionError(
             option, value, f"it must lie between 1970 and 2242 (Unix seconds 1 to {MAX_INSTANT})"
         )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.support.wire import Key, RawClient
 
-__all__ = ["STATEMENTS", "Snapshot", "Violation", "check", "check_queue", "look"]
+__all__ = ["STATEMENTS", "Snapshot", "Violation", "check", "check_queue", "look", "snapshot_of"]
 
 STATEMENTS: Final = {
     1: "every ID with a hash is in exactly one container, and every ID there has a hash",
@@ -163,7 +163,7 @@ class Snapshot:
         days = [key for name, key in self.keys.items() if name.startswith(f"{counter}:")]
         try:
             return sum(int(cast("bytes", key.content)) for key in days)
-        except ValueError:
+        except (TypeError, ValueError):
             return -1
 
 
@@ -173,8 +173,13 @@ def _text(raw: bytes) -> str:
 
 async def look(client: RawClient, queue: str, *, now: float | None = None) -> Snapshot:
     """Return what a queue holds. *now* is Unix time; None: Redis's own."""
+    moment = await redis_time(client) if now is None else now
+    return snapshot_of(await read_keys(client), queue, now=moment)
+
+
+def snapshot_of(every: Mapping[str, Key], queue: str, *, now: float) -> Snapshot:
+    """Return what *every*, the keys of a Redis, holds of a queue."""
     prefixes = (QueueKeys(queue).prefix, QueueKeys(queue).own_prefix)
-    every = await read_keys(client)
     keys: dict[str, Key] = {}
     for name, key in every.items():
         if name.startswith(prefixes[0]):
@@ -183,8 +188,7 @@ async def look(client: RawClient, queue: str, *, now: float | None = None) -> Sn
             keys[name] = key
     known = every.get(QUEUES)
     names = cast("Collection[bytes]", known.content) if known and known.type == "set" else ()
-    moment = await redis_time(client) if now is None else now
-    return Snapshot(queue, moment, keys, queue.encode() in names)
+    return Snapshot(queue, now, keys, queue.encode() in names)
 
 
 async def check_queue(
@@ -315,7 +319,11 @@ def _retention(snapshot: Snapshot) -> Iterator[str]:
 def _group_names(snapshot: Snapshot) -> Iterator[str]:
     for name in snapshot.containers:
         group = name.removeprefix("g:")
-        if name.startswith("g:") and name not in snapshot.sets and group not in snapshot.ids("groups"):
+        if (
+            name.startswith("g:")
+            and name not in snapshot.sets
+            and group not in snapshot.ids("groups")
+        ):
             yield f"{group!r} is missing there"
 
 

@@ -73,7 +73,9 @@ def raw_client(url: str) -> RawClient:
     scheme, _, name = url.partition("://")
     if scheme == "memory":
         _, kwargs = connection_to(name)
-        client: object = fakeredis.FakeAsyncRedis(server=cast("fakeredis.FakeServer", kwargs["server"]))
+        client: object = fakeredis.FakeAsyncRedis(
+            server=cast("fakeredis.FakeServer", kwargs["server"])
+        )
     else:
         client = redis.asyncio.Redis.from_url(url, protocol=2)
     return cast("RawClient", client)
@@ -173,7 +175,10 @@ async def members(client: RawClient, key: str) -> list[str]:
         return []
     command = {"list": "LRANGE", "zset": "ZRANGE", "set": "SMEMBERS"}[kind]
     rest = () if kind == "set" else (0, -1)
-    found = [_text(item) for item in cast("Iterable[bytes]", await client.execute_command(command, key, *rest))]
+    found = [
+        _text(item)
+        for item in cast("Iterable[bytes]", await client.execute_command(command, key, *rest))
+    ]
     return sorted(found) if kind == "set" else found
 
 

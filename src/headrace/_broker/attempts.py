@@ -54,6 +54,8 @@ class Attempts:
     ) -> Dequeued:
         """Take up to ``quotas[queue]`` tasks of each queue. See `ProcessorBroker.dequeue`."""
         asked = [(queue, size) for queue, quota in quotas.items() for size in _sizes(quota)]
+        if not asked:
+            return Dequeued((), 0.0)
         replies = await self._link.commands.run(
             *(self._dequeue_call(queue, size, token, lease_duration) for queue, size in asked)
         )
@@ -113,7 +115,7 @@ class Attempts:
         for raw_id, data in zip(taken[::2], taken[1::2], strict=True):
             lease = Lease(queue, raw_id.decode("utf-8", "surrogateescape"), token)
             try:
-                message = _decode_for(lease, data)
+                message = decode_for(queue, lease.task_id, data)
             except MessageDecodeError as error:
                 await self._quarantine(lease, data, error)
             else:
@@ -129,8 +131,14 @@ class Attempts:
             error,
             extra={"task_id": lease.task_id, "queue": lease.queue},
         )
-        await self.annotate(lease, "hr:error", str(error).encode())
-        await self.finish([Finish(lease, Archive(data))])
+        key = self._link.keys(lease.queue).task(lease.task_id)
+        try:
+            await self.annotate(lease, "hr:error", str(error).encode())
+            lock = await self._link.commands.one(("HGET", key, "unique_key"))
+            await self.finish([Finish(lease, Archive(data), lock or "")])
+        except BrokerError as failure:
+            # Those that came with it must run. This one comes back when its lease has ended.
+            _log.error("Could not archive task %r: %s", lease.task_id, failure)
 
     # --- Finish ----------------------------------------------------------------------------
 
@@ -140,8 +148,10 @@ class Attempts:
         for index, finish in enumerate(finishes):
             kinds[finish.lease.queue, type(finish.transition)].append(index)
         plan: list[tuple[Call, list[int]]] = []
-        for (queue, _), indexes in kinds.items():
-            for some in batches(indexes):
+        for (queue, kind), indexes in kinds.items():
+            in_order = list(batches(indexes))
+            # What is given back goes to the very front: what has to be first comes last.
+            for some in reversed(in_order) if kind is Requeue else in_order:
                 items = [finishes[index] for index in some]
                 plan.append((self._finish_call(queue, items, repeat=repeat), some))
         trims = [trim_call(self._link, queue, 100) for queue, kind in kinds if kind is Archive]
@@ -225,9 +235,14 @@ def _sizes(quota: int) -> list[int]:
     return [len(some) for some in batches(range(quota))]
 
 
-def _decode_for(lease: Lease, data: bytes) -> TaskMessage:
+def decode_for(queue: str, task_id: str, data: bytes) -> TaskMessage:
+    """Return the message in *data*.
+
+    Raises:
+        MessageDecodeError: If it is no message, or that of another task.
+    """
     message = decode_message(data)
-    if (message.id, message.queue) != (lease.task_id, lease.queue):
+    if (message.id, message.queue) != (task_id, queue):
         raise MessageDecodeError(
             f"the message is of task {message.id!r} in queue {message.queue!r}"
         )

@@ -61,20 +61,27 @@ class Commands:
         Raises:
             BrokerError: If no answer came.
         """
-        try:
-            replies = await self._sender.send(
-                [item.command() if isinstance(item, Call) else item for item in commands]
-            )
-            unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-            if unknown:  # A new or restarted Redis, or SCRIPT FLUSH: these were not run.
-                again = await self._sender.send(
+        replies = await self._send(
+            [item.command() if isinstance(item, Call) else item for item in commands]
+        )
+        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:  # A new or restarted Redis, or SCRIPT FLUSH: these were not run.
+            try:
+                again = await self._send(
                     [cast("Call", commands[n]).full_command() for n in unknown]
                 )
-                for n, reply in zip(unknown, again, strict=True):
-                    replies[n] = reply
+            except BrokerError as error:
+                error.ambiguous = error.ambiguous or len(unknown) < len(commands)
+                raise
+            for n, reply in zip(unknown, again, strict=True):
+                replies[n] = reply
+        return [broker_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
+
+    async def _send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
+        try:
+            return await self._sender.send(commands)
         except FOREIGN_ERRORS as error:
             raise broker_error(error) from error
-        return [broker_error(reply) if isinstance(reply, Exception) else reply for reply in replies]
 
     async def one(self, command: Call | tuple[Argument, ...]) -> Reply:
         """Send one command and return its reply.

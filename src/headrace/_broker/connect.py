@@ -15,7 +15,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from headrace._broker import cluster, memory, sentinel
 from headrace._broker.sentinel import SentinelMaster
 from headrace._broker.single import Single, parameters
-from headrace._broker.urls import safe_url
+from headrace._broker.urls import safe_url, what_is_wrong
 from headrace._errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _from_url(url: str) -> Connector:
         if scheme in {"redis+cluster", "rediss+cluster"}:
             return cluster.from_url(url)
     except (ValueError, TypeError) as error:
-        raise InvalidOptionError("redis", safe_url(url), str(error)) from None
+        raise InvalidOptionError("redis", safe_url(url), what_is_wrong(url, error)) from None
     raise InvalidOptionError("redis", safe_url(url), f"the forms of a URL are {_SCHEMES}")
 
 

@@ -78,7 +78,7 @@ class Connections:
     async def _exchange(
         self, connection: AbstractConnection, commands: Sequence[tuple[Argument, ...]]
     ) -> list[object]:
-        packed = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]  # Its stub takes a tuple of one.
+        packed = b"".join([_pack(command) for command in commands])
         replies: list[object] = []
         try:
             async with asyncio.timeout(self._timeout):
@@ -102,6 +102,18 @@ class Connections:
         free, self._free = self._free, []
         for connection in free:
             await connection.disconnect()
+
+
+def _pack(command: tuple[Argument, ...]) -> bytes:
+    try:
+        packed: bytes = hiredis.pack_command(command)  # type: ignore[arg-type]  # Its stub takes a tuple of one.
+    except UnicodeEncodeError:  # A name that came from Redis, where it may be any bytes.
+        return _pack(tuple(_raw(item) for item in command))
+    return packed
+
+
+def _raw(item: Argument) -> Argument:
+    return item.encode("utf-8", "surrogateescape") if isinstance(item, str) else item
 
 
 async def _is_stale(connection: AbstractConnection) -> bool:

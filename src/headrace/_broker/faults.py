@@ -13,7 +13,12 @@ from headrace._errors import BrokerError
 
 __all__ = ["FOREIGN_ERRORS", "Fault", "broker_error", "classify"]
 
-FOREIGN_ERRORS: Final = (redis_errors.RedisError, OSError, asyncio.TimeoutError)
+FOREIGN_ERRORS: Final = (
+    redis_errors.RedisError,
+    redis_errors.RedisClusterException,
+    OSError,
+    asyncio.TimeoutError,
+)
 """What redis-py lets through."""
 
 
@@ -72,11 +77,23 @@ _ADVICE: Final = {
 }
 
 
+# What the cluster's client says while the nodes do not agree, or some are missing.
+_UNSETTLED: Final = re.compile(r"^(All slots are not covered|startup_nodes could not agree)")
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what lies behind an error: the cluster's client wraps what its nodes answered."""
+    is_wrapped = isinstance(error, redis_errors.RedisClusterException)
+    return error.__cause__ if is_wrapped and error.__cause__ is not None else error
+
+
 def _code(error: BaseException) -> str:
     for cls, code in _CODES_BY_CLASS.items():
         if isinstance(error, cls):
             return code
     text = str(error)
+    if _UNSETTLED.match(text):
+        return "CLUSTERDOWN"
     match = _WRAPPED.search(text) or _LEADING.match(text)
     return match[1] if match else ""
 
@@ -93,13 +110,15 @@ def _never_connected(error: BaseException) -> bool:
 
 def classify(error: BaseException) -> Fault:
     """Tell how *error*, one of `FOREIGN_ERRORS`, is to be taken."""
+    error = _root(error)
     code = _code(error)
     if code in _RETRY_SAFE_CODES:
         return Fault.RETRY_SAFE
     if code:
         return Fault.FATAL
+    refusals = (redis_errors.RedisError, redis_errors.RedisClusterException)
     if isinstance(error, (redis_errors.ConnectionError, redis_errors.TimeoutError)) or not (
-        isinstance(error, redis_errors.RedisError)
+        isinstance(error, refusals)
     ):
         return Fault.RETRY_SAFE if _never_connected(error) else Fault.AMBIGUOUS
     return Fault.FATAL
@@ -107,7 +126,7 @@ def classify(error: BaseException) -> Fault:
 
 def broker_error(error: BaseException) -> BrokerError:
     """Return *error* as Headrace's own."""
-    code, fault = _code(error), classify(error)
+    code, fault = _code(_root(error)), classify(error)
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
     text = str(error) or type(error).__name__
     what = "Redis did not answer" if fault is not Fault.FATAL and not code else "Redis refused"

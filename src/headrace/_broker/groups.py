@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from headrace._broker.attempts import decode_for
 from headrace._broker.base import SET_LIFETIME, AggregationSet
 from headrace._broker.commands import Call
+from headrace._broker.link import batches
 from headrace._broker.writing import answer, when
 from headrace._errors import BrokerError, HeadraceError, MessageDecodeError
-from headrace._message import TaskMessage, decode_message, encode_message
+from headrace._message import encode_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headrace._broker.base import GroupLimits, Placed, Placement
+    from headrace._broker.connections import Argument
     from headrace._broker.link import Link
+    from headrace._message import TaskMessage
 
 __all__ = ["Groups"]
 
@@ -67,27 +71,28 @@ class Groups:
         if not reply:
             return None
         deadline, tasks = reply
-        messages, bad = _decode(tasks[::2], tasks[1::2])
+        messages, bad = _decode(queue, tasks[::2], tasks[1::2])
         if bad:
             await self._drop(queue, group, set_id, bad)
         return AggregationSet(queue, group, set_id, messages, float(deadline))
 
     async def _drop(self, queue: str, group: str, set_id: str, bad: Sequence[bytes]) -> None:
         keys = self._link.keys(queue)
-        archived = await self._link.commands.one(
-            Call(
-                "drop_member",
-                (keys.aggregation_set(group, set_id), keys.archived),
-                (self._link.now(), keys.task_prefix, *bad),
+        set_key = keys.aggregation_set(group, set_id)
+        more_keys = (keys.aggregation_sets, keys.archived, keys.processed, keys.failed)
+        archived = 0
+        for ids in batches(bad):
+            args: tuple[Argument, ...] = (self._link.now(), keys.task_prefix, *ids)
+            archived += await self._link.commands.one(
+                Call("drop_member", (set_key, *more_keys), args)
             )
-        )
         _log.error(
-            "%d tasks of group %r in queue %r cannot be read (%s of them archived as they are): %r",
+            "%d tasks of group %r in queue %r cannot be read (%d of them archived as they are): %r",
             len(bad),
             group,
             queue,
             archived,
-            bad,
+            bad[:10],
             extra={"queue": queue},
         )
 
@@ -141,12 +146,14 @@ class Groups:
         )
 
 
-def _decode(ids: Sequence[bytes], datas: Sequence[bytes]) -> tuple[list[TaskMessage], list[bytes]]:
+def _decode(
+    queue: str, ids: Sequence[bytes], datas: Sequence[bytes]
+) -> tuple[list[TaskMessage], list[bytes]]:
     """Return the messages, and the IDs of those that cannot be read."""
     messages, bad = [], []
     for task_id, data in zip(ids, datas, strict=True):
         try:
-            messages.append(decode_message(data))
+            messages.append(decode_for(queue, task_id.decode("utf-8", "surrogateescape"), data))
         except MessageDecodeError:
             bad.append(task_id)
     return messages, bad

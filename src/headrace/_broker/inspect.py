@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace._broker.commands import checked
 from headrace._broker.keys import QUEUES
+from headrace._errors import MessageDecodeError
 from headrace._message import decode_message, task_info
 from headrace._task import TaskState
 
@@ -84,7 +85,7 @@ class Inspection:
         now = float(scores.pop()[0])
         return task_info(
             message,
-            TaskState.from_name((state or b"pending").decode()),
+            _state(state),
             next_process_at=next((float(score) for score in scores if score is not None), None),
             is_orphaned=lease is None or float(lease) < now,
             result=result,
@@ -143,5 +144,16 @@ class Inspection:
         )
 
 
+def _state(name: bytes | None) -> TaskState:
+    try:
+        return TaskState.from_name((name or b"pending").decode())
+    except ValueError as error:
+        raise MessageDecodeError(f"the task has the unknown state {name!r}") from error
+
+
 def _number(reply: Reply) -> int:
-    return int(reply) if isinstance(reply, (int, bytes)) else 0
+    """Return a count; 0 where another program wrote something that is none."""
+    try:
+        return int(reply or 0)
+    except ValueError:
+        return 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Final
 
+from headrace._broker.admin import Admin
 from headrace._broker.attempts import Attempts
 from headrace._broker.connect import connector
 from headrace._broker.faults import FOREIGN_ERRORS, broker_error
@@ -29,7 +31,7 @@ _log = logging.getLogger("headrace.broker")
 MINIMUM_VERSION: Final = (6, 2)
 
 
-class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection):
+class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection, Admin):
     """Everything that Headrace asks of Redis.
 
     Args:
@@ -71,11 +73,12 @@ class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection):
         if self._link.connector.bell is not None:
             return
         info = await self._info()
-        version = tuple(int(part) for part in info.get("redis_version", "0").split(".")[:2])
-        if version < MINIMUM_VERSION:
+        version = info.get("redis_version", "unknown")
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if numbers is None or (int(numbers[1]), int(numbers[2])) < MINIMUM_VERSION:
             raise BrokerUnsuitableError(
-                f"Redis at {self.address} is version {info.get('redis_version')}; Headrace needs "
-                f"6.2 or later, for BLMOVE and for what its scripts use",
+                f"Redis at {self.address} is version {version}; Headrace needs 6.2 or later, for "
+                f"BLMOVE and for what its scripts use",
                 retryable=False,
             )
         policy = info.get("maxmemory_policy", "noeviction")

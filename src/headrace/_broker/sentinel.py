@@ -36,6 +36,27 @@ if TYPE_CHECKING:
 __all__ = ["SentinelMaster", "from_url"]
 
 
+class _Connections(Connections):
+    """Connections to the master. Closing them closes those to the sentinels, too."""
+
+    def __init__(
+        self,
+        manager: Sentinel,
+        make: Callable[[], AbstractConnection],
+        *,
+        size: int,
+        timeout: float,
+    ) -> None:
+        super().__init__(make, size=size, timeout=timeout)
+        self._manager = manager
+
+    async def close(self) -> None:
+        """Close the connections. A later call opens new ones."""
+        await super().close()
+        for sentinel in self._manager.sentinels:
+            await sentinel.aclose()
+
+
 @dataclasses.dataclass(slots=True)
 class SentinelMaster:
     """The current master of a Sentinel group."""
@@ -55,7 +76,7 @@ class SentinelMaster:
     def _connections(self, size: int, seconds: float) -> Sender:
         # The pool finds the master; the connections are kept outside of it.
         pool = self._pool(socket_timeout=None)
-        return Connections(pool.make_connection, size=size, timeout=seconds)
+        return _Connections(self.manager, pool.make_connection, size=size, timeout=seconds)
 
     def commands(self) -> Sender:
         return self._connections(COMMAND_CONNECTIONS, COMMAND_SECONDS)
@@ -83,6 +104,19 @@ class SentinelMaster:
         retry = SyncRetry(NoBackoff(), 0)
         client: redis.Redis = manager.master_for(self.service, retry=retry, **kwargs)  # type: ignore[no-untyped-call]  # redis-py's.
         return client
+
+
+def of_pool(pool: SentinelConnectionPool) -> SentinelMaster:
+    """Use the settings of a user's client; its own connections stay its own."""
+    theirs = pool.sentinel_manager
+    each = [node.connection_pool.connection_kwargs for node in theirs.sentinels]
+    manager = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's.
+        [(kwargs["host"], kwargs["port"]) for kwargs in each],
+        min_other_sentinels=theirs.min_other_sentinels,
+        sentinel_kwargs={**theirs.sentinel_kwargs, "retry": Retry(NoBackoff(), 0)},
+    )
+    kwargs = {k: v for k, v in pool.connection_kwargs.items() if k not in NOT_TAKEN_OVER}
+    return SentinelMaster(pool.service_name, manager, kwargs, f"sentinel:{pool.service_name}")
 
 
 def from_url(url: str) -> SentinelMaster:

@@ -34,7 +34,12 @@ BLOCK_SECONDS: Final = 10.0
 COMMAND_SECONDS: Final = 3.0
 """How long a round trip may take."""
 TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": COMMAND_SECONDS}
-OWN_SETTINGS: Final = {"decode_responses": False, "protocol": 2, "health_check_interval": 0}
+OWN_SETTINGS: Final = {
+    "decode_responses": False,
+    "encoding_errors": "surrogateescape",  # IDs and names may be any bytes.
+    "protocol": 2,
+    "health_check_interval": 0,
+}
 
 
 class Connector(Protocol):

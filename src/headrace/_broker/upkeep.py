@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from headrace._broker.attempts import extend_calls, trim_call
 from headrace._broker.base import MAX_ITEMS, Forwarded, Recovered
-from headrace._broker.commands import Call
+from headrace._broker.commands import Call, checked
 from headrace._broker.faults import FOREIGN_ERRORS, broker_error
 from headrace._broker.keys import CANCEL_CHANNEL, SERVERS, WORKERS
 from headrace._errors import BrokerError
@@ -109,9 +109,10 @@ class Upkeep:
         """Ask the worker that runs the task to cancel it; False if none runs it."""
         keys = self._link.keys(queue)
         # Kept in the hash, too: a message reaches only those who listen just now.
-        asked = await self._link.commands.one(Call("request_cancel", (keys.task(task_id),), ()))
+        [asked] = await self._link.commands.run(Call("request_cancel", (keys.task(task_id),), ()))
+        # Even if it could not be: Go's workers know the message only.
         await self._link.commands.one(("PUBLISH", CANCEL_CHANNEL, task_id))
-        return bool(asked == 1)
+        return bool(checked(asked) == 1)
 
     async def cancellations(self) -> AsyncIterator[str]:
         """Yield the IDs of tasks to be cancelled. Ends with a BrokerError."""
@@ -215,7 +216,7 @@ def _texts(ids: Reply) -> list[str]:
 def _report_dropped(doing: str, queue: str, dropped: Reply) -> None:
     if dropped:
         _log.error(
-            "While %s, dropped IDs from queue %r because no task is behind them: %r",
+            "While %s, dropped IDs from queue %r because no task of that state is behind them: %r",
             doing,
             queue,
             dropped,

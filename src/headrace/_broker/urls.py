@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import urllib.parse
 
-__all__ = ["Hosts", "safe_url"]
+__all__ = ["Hosts", "safe_url", "what_is_wrong"]
 
 
 def safe_url(url: str) -> str:
-    """Return *url* without user name, password and query."""
-    parts = urllib.parse.urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
+    """Return *url* without user name, password and query, even if it is no proper URL."""
+    scheme, separator, rest = url.rpartition("://")
+    shown = re.split("[?#]", rest, maxsplit=1)[0]
+    if "@" in rest and "@" not in shown:
+        return f"{scheme}{separator}..."  # Who knows where its password ends.
+    return f"{scheme}{separator}{shown.rpartition('@')[2]}"
+
+
+def what_is_wrong(url: str, error: Exception) -> str:
+    """Return why *url* cannot be used; *error* is what reading it raised."""
+    if "@" in url and "@" not in urllib.parse.urlsplit(url).netloc:
+        # The error may show a part of the password, taken for the port.
+        return "a / ? or # in its user name or password must be percent-encoded"
+    return str(error)
 
 
 @dataclasses.dataclass(slots=True)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
-from headrace._broker.commands import Commands
+from headrace._broker.commands import Commands, checked
 from headrace._broker.single import BLOCK_SECONDS
 from headrace._errors import BrokerError
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headrace._broker.link import Link
+    from headrace._broker.memory import Bell
 
 __all__ = ["Waiting"]
 
@@ -33,21 +34,27 @@ class Waiting:
         self, queues: Sequence[str], *, timeout: float, poll_interval: float
     ) -> None:
         """Return when one of *queues* may hold a task. See `ProcessorBroker`."""
-        if self._link.connector.bell is not None:
-            await self._wait_for_bell(timeout)
-        elif not queues or len(queues) > MAX_WATCHED:
+        if not queues:
+            await asyncio.sleep(min(timeout, poll_interval))
+        elif self._link.connector.bell is not None:
+            await self._wait_for_bell(self._link.connector.bell, queues, timeout)
+        elif len(queues) > MAX_WATCHED:
             await asyncio.sleep(min(timeout, poll_interval))
         else:
             await self._wait_for_watchers(queues, timeout)
 
-    async def _wait_for_bell(self, timeout: float) -> None:
-        bell, rung = self._link.connector.bell, asyncio.Event()
-        assert bell is not None  # noqa: S101 - the caller looked
+    async def _wait_for_bell(self, bell: Bell, queues: Sequence[str], timeout: float) -> None:
+        rung = asyncio.Event()
         bell.hang(rung)
         try:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout):
-                    await rung.wait()
+            # Only now: a task that came after the caller's last look rang too early for us.
+            lengths = await self._link.commands.run(
+                *(("LLEN", self._link.keys(queue).pending) for queue in queues)
+            )
+            if not any(checked(length) for length in lengths):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(timeout):
+                        await rung.wait()
         finally:
             bell.take_down(rung)
 

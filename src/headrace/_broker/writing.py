@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from headrace._broker.base import Placed, Placement
-from headrace._broker.commands import Call, checked
+from headrace._broker.commands import Call
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
 from headrace._errors import BrokerError, DuplicateTaskError, HeadraceError, TaskIdConflictError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from headrace._broker.link import Link
 
 __all__ = ["Writing"]
+
+_log = logging.getLogger("headrace.broker")
 
 
 class Writing:
@@ -45,9 +48,9 @@ class Writing:
         queues = sorted({placement.message.queue for placement in placements})
         # First, so that no queue holds a task without being known.
         known: tuple[Argument, ...] = ("SADD", QUEUES, *queues)
-        replies = await self._link.commands.run(known, *(call for call, _ in plan))
-        checked(replies[0])
-        for (_, indexes), reply in zip(plan, replies[1:], strict=True):
+        named, *replies = await self._link.commands.run(known, *(call for call, _ in plan))
+        _check_named(named, replies)
+        for (_, indexes), reply in zip(plan, replies, strict=True):
             if isinstance(reply, BrokerError):
                 for index in indexes:
                     answers[index] = reply
@@ -72,7 +75,7 @@ class Writing:
     def _call(self, queue: str, script: str, items: Sequence[Placement], *, repeat: bool) -> Call:
         keys = self._link.keys(queue)
         args: list[Argument] = [self._link.now(), int(repeat), keys.task_prefix]
-        if script == "add_to_group":
+        if script != "enqueue":
             args.append(keys.group_prefix)
         for item in items:
             message = item.message
@@ -83,10 +86,22 @@ class Writing:
                 args.append(message.group_key)
         by_script = {
             "enqueue": (keys.pending,),
-            "schedule": (keys.scheduled, keys.pending),
+            "schedule": (keys.scheduled, keys.pending, keys.groups),
             "add_to_group": (keys.groups,),
         }
         return Call(script, by_script[script], args)
+
+
+def _check_named(named: Reply, replies: Sequence[Reply]) -> None:
+    """Raise the error that kept the queues' names from being written, if it is worth it."""
+    if not isinstance(named, BrokerError):
+        return
+    if all(isinstance(reply, BrokerError) for reply in replies):
+        raise named
+    if named.retryable:
+        named.ambiguous = True  # The tasks have been written, or some of them.
+        raise named
+    _log.error("Could not write the names of queues, which hides them from tools: %s", named)
 
 
 def _script(placement: Placement) -> str:
@@ -107,7 +122,7 @@ def answer(placement: Placement, reply: Reply) -> Placed | HeadraceError:
     if isinstance(reply, int):
         if reply > 1:
             return Placed(TaskState.SCHEDULED, float(reply))
-        state = TaskState.AGGREGATING if _script(placement) == "add_to_group" else TaskState.PENDING
+        state = TaskState.AGGREGATING if message.group_key else TaskState.PENDING
         return Placed(state, 0.0)
     kind, detail = (bytes(part).decode("utf-8", "replace") for part in reply)
     if kind == "repeated":

@@ -13,7 +13,14 @@ from headrace._broker.base import Applied, Finish, Lease
 from headrace._context import TaskContext, set_current_context
 from headrace._errors import HandlerCrashError, LeaseLostError
 from headrace._task import Task
-from headrace._worker.outcome import Cause, Judge, error_of, is_request, remaining
+from headrace._worker.outcome import (
+    Cause,
+    Judge,
+    error_of,
+    is_failed_attempt,
+    is_request,
+    remaining,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -179,7 +186,8 @@ class Execution:
             error = error_of(self._cause, self.attempt.message)
         if error is None or self._cause is Cause.LEASE_LOST:
             return judge.interruption(self._cause or Cause.SHUTDOWN)
-        await self._report_error(task, error)
+        if is_failed_attempt(error):
+            await self._report_error(task, error)
         return judge.failure(self.attempt, task, error, self._now())
 
     async def _report_error(self, task: Task, error: BaseException) -> None:

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from headrace._message import TaskMessage
     from headrace._task import Task
 
-__all__ = ["Cause", "Judge", "error_of", "error_report", "is_request", "remaining"]
+__all__ = [
+    "Cause",
+    "Judge",
+    "error_of",
+    "error_report",
+    "is_failed_attempt",
+    "is_request",
+    "remaining",
+    "text_of",
+]
 
 _OWN_REQUESTS: Final = (RetryLater, Snooze, SkipRetry, RevokeTask)
 
@@ -49,6 +58,11 @@ class Cause(enum.Enum):
 def is_request(error: BaseException | None) -> bool:
     """Whether a handler raised *error* to say what is to become of its task."""
     return isinstance(error, _OWN_REQUESTS)
+
+
+def is_failed_attempt(error: BaseException) -> bool:
+    """Whether *error* is worth a report: a handler may also snooze, or find its task needless."""
+    return not isinstance(error, (Snooze, RevokeTask))
 
 
 def error_of(cause: Cause, message: TaskMessage) -> Exception | None:
@@ -97,19 +111,15 @@ class Judge:
         message = attempt.message
         if isinstance(error, RevokeTask):
             return Done()
-        if isinstance(error, Snooze):
-            return Retry(attempt.data, self._asked_delay(error, message, task), is_failure=False)
-        is_failure = self._counts(error)
+        is_failure = not isinstance(error, Snooze) and self._counts(error)
         exhausted = message.retried >= message.max_retry
-        gives_up = isinstance(error, (SkipRetry, TaskArgumentsError)) or (is_failure and exhausted)
+        gives_up = _is_final(error, message) or (is_failure and exhausted)
         retried = message.retried + 1 if is_failure and not gives_up else message.retried
         data = failed_message(
             attempt.data, error=error_report(error), failed_at=now, retried=retried
         )
         if gives_up:
             return Archive(data)
-        if isinstance(error, RetryLater):
-            return Retry(data, self._asked_delay(error, message, task), is_failure)
         return Retry(data, self._delay(message, error, task), is_failure)
 
     def interruption(self, cause: Cause) -> Transition | None:
@@ -124,14 +134,12 @@ class Judge:
             self._log.exception("is_failure failed; the error counts as a failure")
             return True
 
-    def _asked_delay(self, error: RetryLater | Snooze, message: TaskMessage, task: Task) -> float:
-        try:
-            return seconds("delay", error.delay)
-        except InvalidOptionError as problem:
-            self._log.error("%s of task %s: %s", type(error).__name__, message.id, problem)
-            return self._delay(message, error, task)
-
     def _delay(self, message: TaskMessage, error: BaseException, task: Task) -> float:
+        if isinstance(error, (RetryLater, Snooze)):
+            try:
+                return seconds("delay", error.delay)
+            except InvalidOptionError as problem:
+                self._log.error("%s of task %s: %s", type(error).__name__, message.id, problem)
         try:
             return seconds("retry_delay", self._retry_delay(message.retried, error, task))
         except Exception:
@@ -139,14 +147,27 @@ class Judge:
             return 60.0 + self._rng.uniform(0, 30)
 
 
+def _is_final(error: BaseException, message: TaskMessage) -> bool:
+    """Whether another attempt is not wanted, or could not help."""
+    if isinstance(error, TaskArgumentsError):
+        # A handler may also have failed to make another task.
+        return error.task_type == message.type
+    return isinstance(error, SkipRetry)
+
+
+def text_of(error: BaseException) -> str:
+    """Return an error's text, even if its ``__str__`` is broken."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - it must not hide the failure
+        return "(its text cannot be shown)"
+
+
 def error_report(error: BaseException) -> str:
     """Return what is recorded of *error*: its type, its text, and where it was raised."""
+    text = text_of(error)
     if isinstance(error, (*_OWN_REQUESTS, TaskArgumentsError, HandlerTimeoutError)):
-        return str(error) or type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
-        text = "(its text cannot be shown)"
+        return text or type(error).__name__
     report = f"{type(error).__name__}: {text}" if text else type(error).__name__
     frames = traceback.extract_tb(error.__traceback__)
     if frames and not isinstance(error, (TaskCancelledError, HandlerCrashError)):

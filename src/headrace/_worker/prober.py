@@ -39,6 +39,7 @@ class StateProber:
         self._log = log
         self._waiting: deque[tuple[TaskStateProber, dict[str, object]]] = deque()
         self._reported = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._prober: TaskStateProber | None = None
         self.active = False
         self.set(prober)
@@ -76,16 +77,17 @@ class StateProber:
             await self.deliver()
 
     async def deliver(self) -> None:
-        """Hand over every report that waits."""
-        while self._waiting:
-            prober, report = self._waiting.popleft()
-            try:
-                outcome = prober.handler(report)
-                if inspect.isawaitable(outcome):
-                    await outcome
-            except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-                extra = {"queue": report["queue"], "task_id": report["task_id"]}
-                self._log.fault("prober", "The state prober failed", exc=error, extra=extra)
+        """Hand over every report that waits, and return when the last is delivered."""
+        async with self._turn:
+            while self._waiting:
+                prober, report = self._waiting.popleft()
+                try:
+                    outcome = prober.handler(report)
+                    if inspect.isawaitable(outcome):
+                        await outcome
+                except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+                    extra = {"queue": report["queue"], "task_id": report["task_id"]}
+                    self._log.fault("prober", "The state prober failed", exc=error, extra=extra)
 
 
 def _selected(what: str, info: TaskInfo) -> dict[str, object]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Processor"]
 
+LAST_ANSWER = 1.0
+"""Seconds beyond the grace period for which the answer to a dequeue is waited for."""
+
 
 class Processor:
     """Fetches tasks whenever a slot is free, and runs each in an asyncio task of its own.
@@ -65,6 +68,7 @@ class Processor:
         self._log = log
         self._backoff = Backoff(rng)
         self._idle_scope: anyio.CancelScope | None = None
+        self._fetch_scope = anyio.CancelScope()
         self._stopping = False
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
@@ -85,6 +89,8 @@ class Processor:
         """
         self._grace = grace
         self.stop()
+        # What a dequeue took whose answer does not come is left to recovery.
+        self._fetch_scope.deadline = anyio.current_time() + grace + LAST_ANSWER
         self._draining.set()
 
     def interrupt(self, task_id: str, cause: Cause) -> None:
@@ -112,8 +118,7 @@ class Processor:
         try:
             got = await self._fetch(slots)
         finally:
-            for _ in range(slots - (len(got.attempts) if got is not None else 0)):
-                self._slots.release()
+            self._release(slots - (len(got.attempts) if got is not None else 0))
         if got is None:
             return
         self._start(handlers, got, asked_at + self._lease_duration)
@@ -128,12 +133,21 @@ class Processor:
         while taken < self._most and not self._slots.locked():
             await self._slots.acquire()  # Returns at once: it is not locked.
             taken += 1
+        if self._stopping:  # It was asked to in the very moment in which a slot became free.
+            self._release(taken)
+            return 0
         return taken
+
+    def _release(self, slots: int) -> None:
+        for _ in range(slots):
+            self._slots.release()
 
     async def _fetch(self, slots: int) -> Dequeued | None:
         """Fetch tasks; None, after a pause, if Redis did not answer."""
+        got: Dequeued | None = None
         try:
-            got = await self._intake.fetch(slots)
+            with anyio.CancelScope() as self._fetch_scope:
+                got = await self._intake.fetch(slots)
         except BrokerError as error:
             self._log.fault("dequeue", "Could not fetch tasks", exc=error)
             delay = self._backoff.next()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headrace._broker.base import Archive, Complete, Done, Requeue, Retry
 from headrace._message import task_info
 from headrace._task import TaskState
-from headrace._worker.outcome import is_request
+from headrace._worker.outcome import is_request, text_of
 
 if TYPE_CHECKING:
     import logging
@@ -46,9 +46,13 @@ class Reporter:
             case Done():
                 info = task_info(attempt.message, TaskState.COMPLETED, completed_at=now)
             case Complete(result=result):
-                info = task_info(attempt.message, TaskState.COMPLETED, completed_at=now, result=result)
+                info = task_info(
+                    attempt.message, TaskState.COMPLETED, completed_at=now, result=result
+                )
             case Retry(delay=delay):
-                info = task_info(attempt.message, TaskState.RETRY, next_process_at=math.ceil(now + delay))
+                info = task_info(
+                    attempt.message, TaskState.RETRY, next_process_at=math.ceil(now + delay)
+                )
             case Archive():
                 info = task_info(attempt.message, TaskState.ARCHIVED)
             case Requeue():
@@ -65,7 +69,7 @@ class Reporter:
             message.retried + 1,
             message.max_retry + 1,
             type(error).__name__,
-            error,
+            text_of(error),
             exc_info=None if is_request(error) or error.__traceback__ is None else error,
             extra=_fields(attempt),
         )

@@ -6,43 +6,38 @@
 -- ARGV     now or "", "1" if this repeats a call whose answer was lost, prefix of the tasks'
 --          keys, then the new task: id, msg, lock key or "", lock's seconds, process_at or "",
 --          process_in or ""
--- Returns  1 pending, the Unix second for which it is scheduled, 0 if the set was taken back
---          into its group, or a refusal of lib/admit.lua
+-- Returns  1 pending, the Unix second for which it is scheduled, 0 if the set is past its
+--          deadline or gone, or a refusal of lib/admit.lua
 -- Checks everything before it writes; an error leaves the key space as it was.
 --@include now
 --@include admit
+--@include place
 --@include lock
 local set_key, prefix = KEYS[1], ARGV[3]
-local id, msg, lock_key, ttl = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local id, msg, lock_key = ARGV[4], ARGV[5], ARGV[6]
 redis.call('LLEN', KEYS[3])
 redis.call('ZCARD', KEYS[4])
-local refused = refusal(prefix .. id, id, msg, lock_key, ARGV[2] == '1',
-  nothing_seen())
-if refused then
-  return refused
-end
-if not redis.call('ZSCORE', KEYS[2], set_key) then
-  return 0
-end
-local members, locks, keys = redis.call('ZRANGE', set_key, 0, -1), {}, {}
+local members, locks, keys, seen = redis.call('ZRANGE', set_key, 0, -1), {}, {}, nothing_seen()
 for n, member in ipairs(members) do
   keys[n] = prefix .. member
   locks[n] = redis.pcall('HGET', keys[n], 'unique_key')
+  if lock_key ~= '' and locks[n] == lock_key and redis.pcall('GET', lock_key) == member then
+    seen.locks[lock_key] = id  -- It goes over from the member to the new task.
+  end
 end
-local now = now_or(ARGV[1])
-local at = tonumber(ARGV[8]) or (ARGV[9] ~= '' and now + tonumber(ARGV[9])) or 0
-at = math.ceil(at)
+local refused = refusal(prefix .. id, id, msg, lock_key, ARGV[2] == '1', seen)
+if refused then
+  return refused
+end
+local now, deadline = now_or(ARGV[1]), redis.call('ZSCORE', KEYS[2], set_key)
+-- After the deadline some of its tasks may be back in their group already.
+if not deadline or tonumber(deadline) <= now then
+  return 0
+end
 
-local reply = 1
-if at > now then
-  write_task(prefix .. id, msg, 'scheduled', lock_key)
-  redis.call('ZADD', KEYS[4], at, id)
-  reply = at
-else
-  write_task(prefix .. id, msg, 'pending', lock_key, 'pending_since', nanoseconds(now))
-  redis.call('LPUSH', KEYS[3], id)
-end
-take_lock(lock_key, id, math.ceil(math.max(0, at - now) + (tonumber(ttl) or 0)))
+redis.call('ZREM', KEYS[2], set_key)  -- First: it is allowed when Redis is out of memory.
+local queue = {pending = KEYS[3], scheduled = KEYS[4], tasks = prefix}
+local reply = place(queue, now, id, msg, lock_key, ARGV[7], ARGV[8], ARGV[9], '')
 for n, member in ipairs(members) do
   if type(locks[n]) == 'string' then
     free_lock(locks[n], member)
@@ -50,5 +45,4 @@ for n, member in ipairs(members) do
   redis.call('UNLINK', keys[n])
 end
 redis.call('DEL', set_key)
-redis.call('ZREM', KEYS[2], set_key)
 return reply

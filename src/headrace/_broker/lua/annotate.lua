@@ -7,6 +7,8 @@
 local id = ARGV[2]
 local code = standings(KEYS[1], ARGV[1], {id}, {ARGV[3]}, '', false)[1]
 if code == 1 then
+  -- First, because it is allowed when Redis is out of memory, and opens the way for the rest.
+  redis.call('HDEL', ARGV[1] .. id, ARGV[4])
   redis.call('HSET', ARGV[1] .. id, ARGV[4], ARGV[5])
 end
 return code

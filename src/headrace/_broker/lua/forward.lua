@@ -4,7 +4,7 @@
 -- KEYS[3]  asynq:{q}:pending
 -- KEYS[4]  asynq:{q}:groups
 -- ARGV     now or "", how many at the most, prefix of the tasks' keys, prefix of the groups' keys
--- Returns  {now, how many were moved, {IDs that were dropped: no task is behind them}}
+-- Returns  {now, how many were moved, {IDs that were dropped: no task is behind them, or it runs}}
 -- Checks everything before it writes; an error leaves the key space as it was.
 --@include now
 local pending, groups, prefix, group_prefix = KEYS[3], KEYS[4], ARGV[3], ARGV[4]
@@ -18,21 +18,23 @@ for source = 1, 2 do
     local ids = redis.call('ZRANGEBYSCORE', KEYS[source], '-inf', precise(now),
       'LIMIT', 0, room - #due)
     for _, id in ipairs(ids) do
-      local held = redis.pcall('HMGET', prefix .. id, 'msg', 'group')
+      local held = redis.pcall('HMGET', prefix .. id, 'msg', 'group', 'state')
       local group = not held.err and held[2] or ''
       if group ~= '' then
         redis.call('ZCARD', group_prefix .. group)
       end
-      due[#due + 1] = {KEYS[source], id, not held.err and held[1], group}
+      -- A task that runs already must not be started again.
+      local is_ours = not held.err and held[1] and held[3] ~= 'active'
+      due[#due + 1] = {KEYS[source], id, is_ours, group}
     end
   end
 end
 
 local since, ids = nanoseconds(now), {}
 for _, item in ipairs(due) do
-  local source, id, msg, group = item[1], item[2], item[3], item[4]
+  local source, id, is_ours, group = item[1], item[2], item[3], item[4]
   redis.call('ZREM', source, id)
-  if not msg then
+  if not is_ours then
     dropped[#dropped + 1] = id
   elseif group == '' then
     redis.call('HSET', prefix .. id, 'state', 'pending', 'pending_since', since)

@@ -7,5 +7,6 @@ local held = redis.call('HMGET', KEYS[1], 'state', 'hr:attempt')
 if held[1] ~= 'active' then
   return 0
 end
+redis.call('HDEL', KEYS[1], 'hr:cancel')  -- Allowed when Redis is out of memory; what follows, too.
 redis.call('HSET', KEYS[1], 'hr:cancel', held[2] or '')
 return 1

@@ -17,7 +17,9 @@ local replies, ids = judge(lease, prefix, 4, 2, 'pending', is_repeat)
 
 local since = nanoseconds(now_or(ARGV[1]))
 release(active, lease, ids)
-for _, id in ipairs(ids) do
+-- From the last to the first: the first one comes to the very front.
+for n = #ids, 1, -1 do
+  local id = ids[n]
   redis.call('HSET', prefix .. id, 'state', 'pending', 'pending_since', since)
   redis.call('RPUSH', pending, id)
 end

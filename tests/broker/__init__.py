@@ -1,0 +1,1 @@
+"""One conformance suite, for the embedded broker and for real Redis."""

@@ -1,0 +1,1 @@
+"""The server, through its public API, on both brokers."""

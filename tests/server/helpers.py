@@ -1,0 +1,142 @@
+"""What the tests of the server share: a server that runs, and what it says of its tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, cast
+
+from headrace import Server, Task, TaskInfo, TaskState, TaskStateProber
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from typing import Unpack
+
+    from headrace import Client, QueueStats, ServerOptions
+    from headrace._router import Handler
+
+__all__ = ["PATIENCE", "Gate", "Watch", "job", "queue_stats", "request_cancel", "serving"]
+
+PATIENCE = 10.0
+"""Seconds after which something that should have happened has not."""
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    url: str, handler: Handler, **options: Unpack[ServerOptions]
+) -> AsyncIterator[Server]:
+    """Have a server running; leaving shuts it down, without much patience."""
+    patient: ServerOptions = {"shutdown_timeout": 1.0}
+    async with Server(url, handler, **{**patient, **options}) as server:
+        yield server
+
+
+def job(name: str) -> Task:
+    """Return a task whose payload is its name."""
+    return Task("t", name.encode())
+
+
+async def request_cancel(client: Client, task: TaskInfo) -> bool:
+    """Ask for a running task to be cancelled, as the inspector does."""
+    return await client._broker.request_cancel(task.queue, task.id)
+
+
+async def queue_stats(client: Client) -> list[QueueStats]:
+    """Count what each queue holds, sorted by name."""
+    broker = client._broker
+    return [await broker.queue_stats(name) for name in await broker.queue_names()]
+
+
+class Watch:
+    """A state prober whose reports a test can wait for.
+
+    Attributes:
+        infos: What was reported, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self.infos: list[TaskInfo] = []
+        self._reported = asyncio.Event()
+        self.prober = TaskStateProber({"*": "task"}, self._take)
+
+    def _take(self, report: Mapping[str, object]) -> None:
+        self.infos.append(cast("TaskInfo", report["task"]))
+        self._reported.set()
+
+    def seen(self, task: TaskInfo | str, state: TaskState) -> list[TaskInfo]:
+        """Return the reports of a task in a state."""
+        task_id = task.id if isinstance(task, TaskInfo) else task
+        return [info for info in self.infos if (task_id, state) == (info.id, info.state)]
+
+    async def until(self, task: TaskInfo | str, state: TaskState, times: int = 1) -> TaskInfo:
+        """Wait until a task was so often in a state; return the report."""
+        async with asyncio.timeout(PATIENCE):
+            while len(found := self.seen(task, state)) < times:
+                self._reported.clear()
+                await self._reported.wait()
+        return found[times - 1]
+
+    async def ended(self, count: int) -> None:
+        """Wait until so many tasks were completed."""
+        async with asyncio.timeout(PATIENCE):
+            while sum(info.state is TaskState.COMPLETED for info in self.infos) < count:
+                self._reported.clear()
+                await self._reported.wait()
+
+
+class Gate:
+    """A handler that waits until the test lets it go on.
+
+    Attributes:
+        running: The payloads of the tasks that are inside.
+        entered: The payloads of all that came, in order.
+        left: The payloads of those that went through, in order.
+        most: How many were inside at a time at the most.
+        interrupted: The payloads of those that were cancelled.
+    """
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self.running: list[str] = []
+        self.entered: list[str] = []
+        self.left: list[str] = []
+        self.interrupted: list[str] = []
+        self.most = 0
+        self._open = asyncio.Event()
+        self._changed = asyncio.Event()
+        if is_open:
+            self._open.set()
+
+    def open(self) -> None:
+        """Let everybody through from now on."""
+        self._open.set()
+
+    async def __call__(self, task: Task) -> None:
+        """Wait. This is the handler."""
+        name = task.payload.decode()
+        self.entered.append(name)
+        self.running.append(name)
+        self.most = max(self.most, len(self.running))
+        self._changed.set()
+        try:
+            await self._open.wait()
+            self.left.append(name)
+        except asyncio.CancelledError:
+            self.interrupted.append(name)
+            raise
+        finally:
+            self.running.remove(name)
+            self._changed.set()
+
+    async def until_entered(self, count: int) -> None:
+        """Wait until so many tasks have come."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self.entered) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def until_empty(self) -> None:
+        """Wait until nobody is inside."""
+        async with asyncio.timeout(PATIENCE):
+            while self.running:
+                self._changed.clear()
+                await self._changed.wait()

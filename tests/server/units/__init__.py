@@ -1,0 +1,1 @@
+"""The parts of a server that run tasks, each by itself."""

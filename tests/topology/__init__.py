@@ -1,0 +1,1 @@
+"""The ways to reach Redis: sockets, clients of one's own, Sentinel, Cluster, restricted users."""

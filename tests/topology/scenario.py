@@ -1,0 +1,90 @@
+"""What must work however Redis is reached."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from headrace import Client, Router, Task, TaskContext, TaskState
+from tests.server.helpers import Watch, request_cancel, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from redis.asyncio import Redis, RedisCluster
+
+__all__ = ["everything"]
+
+QUEUES = {"critical": 6, "default": 3, "low": 1}
+
+
+def _joined(group: str, tasks: Sequence[Task]) -> Task:
+    return Task("add", {"a": len(tasks), "b": 0}, retention=60, task_id=f"group {group}")
+
+
+def _router(entered: asyncio.Event) -> Router:
+    router = Router()
+
+    @router.task("add", retention=60)
+    async def add(context: TaskContext, a: int, b: int) -> int:
+        await context.progress(0.5)
+        return a + b
+
+    @router.task("flaky", retention=60)
+    async def flaky(context: TaskContext) -> int:
+        if context.retry_count == 0:
+            raise ValueError("the first time")
+        return context.attempt
+
+    @router.handler("endless")
+    async def endless(task: Task) -> None:
+        entered.set()
+        await asyncio.Event().wait()
+
+    return router
+
+
+async def everything(redis: str | Redis | RedisCluster) -> None:
+    """Enqueue, run, retry, schedule, aggregate, cancel; look at the result of each."""
+    watch, entered = Watch(), asyncio.Event()
+    async with (
+        Client(redis) as client,
+        serving(
+            redis,  # type: ignore[arg-type]  # A client will do, too.
+            _router(entered),
+            queues=QUEUES,
+            state_prober=watch.prober,
+            retry_delay=lambda *_: 0,
+            group_aggregator=_joined,
+            group_max_size=3,
+            lease_duration=2,
+            heartbeat_interval=0.2,
+        ) as server,
+    ):
+        await server.ping()
+        await client.ping()
+        infos = [
+            await client.enqueue(Task("add", {"a": n, "b": 1}), queue=queue, unique=60, retention=60)
+            for n, queue in enumerate(QUEUES)
+        ]
+        many = await client.enqueue_many(
+            [Task("add", {"a": n, "b": 2}) for n in range(10)], queue="low", retention=60
+        )
+        flaky = await client.enqueue(Task("flaky"), queue="critical", retention=60)
+        later = await client.enqueue(Task("add", {"a": 20, "b": 1}), process_in=1, retention=60)
+        await client.enqueue_many([Task("x") for _ in range(3)], group="g", queue="low")
+        endless = await client.enqueue(Task("endless"), max_retry=0)
+
+        assert [1, 2, 3] == [await client.result(info, timeout=20) for info in infos]
+        assert [n + 2 for n in range(10)] == [await client.result(one, timeout=20) for one in many]
+        assert TaskState.SCHEDULED == later.state
+        assert 21 == await client.result(later, timeout=20)
+        assert 2 == await client.result(flaky, timeout=20)
+        await watch.until("group g", TaskState.COMPLETED)
+        assert 3 == await client.result("group g", queue="low")
+
+        await entered.wait()
+        assert await request_cancel(client, endless)
+        await watch.until(endless, TaskState.ARCHIVED)
+        report = await client.get_task(endless.id)
+        assert "cancelled on request" in report.last_error
