@@ -1,6 +1,6 @@
 """Dependencies: what they are called with, when, and how often."""
 
-# ruff: noqa: ARG001, B008 - a handler need not use what it gets; Depends is made for defaults
+# ruff: noqa: B008 - a handler need not use what it gets; Depends is made for defaults
 
 from __future__ import annotations
 

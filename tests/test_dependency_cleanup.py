@@ -1,6 +1,6 @@
 """How dependencies that yield are cleaned up, however the handler ended."""
 
-# ruff: noqa: ARG001 - a handler need not use what it gets; Depends is made for defaults
+
 
 from __future__ import annotations
 

@@ -21,30 +21,69 @@ SOURCE = Path(__file__).parents[1] / "src"
 # longest name that fits a module says in which layer it is.
 LAYERS = (
     # Values and their checks.
-    {"_version", "_errors", "_clock", "_validation", "_log", "_task", "_config"},
+    {
+        "_version",
+        "_errors",
+        "_clock",
+        "_validation",
+        "_log",
+        "_task",
+        "_config",
+        "_cron",
+        "_schedule",
+        "_limits",
+    },
+    {"_audit", "_events", "_health"},
     # The wire.
     {"_proto", "_proto.*", "_message", "_context"},
     # What is asked of a broker.
     {"_broker", "_broker.base", "_broker.keys"},
     # The parts. None of them knows all others.
     {
-        *("_broker.*", "_worker.*", "_placement", "_groupcommit"),
+        *("_broker.*", "_worker.*", "_placement", "_groupcommit", "_scheduling", "_scheduling.*"),
         *("_router", "_table", "_calls", "_typed", "_depends", "_signature", "_offload"),
     },
     # What puts the parts together.
-    {"_client", "_inspector", "_server", "_components", "_run"},
+    {
+        "_auditor",
+        "_client",
+        "_inspector",
+        "_inspector.*",
+        "_semaphore",
+        "_server",
+        "_components",
+        "_run",
+        "_scheduler",
+        "_periodic",
+        "_stored_schedules",
+    },
     # The public names, and what stands on them.
-    {"", "__main__", "cli", "cli.*", "testing", "testing.*"},
+    {"", "__main__", "cli", "cli.*", "contrib", "contrib.*", "testing", "testing.*"},
 )
 # Names of other packages, and how the names of the modules begin that may know them.
 KEEPERS: dict[str, str | tuple[str, ...]] = {
     # These take a client of redis.asyncio, so their signatures name it.
-    "redis": ("_broker.", "_client.", "_inspector.", "_server."),
+    "redis": (
+        "_auditor.",
+        "_broker.",
+        "_client.",
+        "contrib.prometheus.",
+        "_inspector.",
+        "_semaphore.",
+        "_server.",
+        "_scheduler.",
+        "_periodic.",
+        "_stored_schedules.",
+    ),
     "fakeredis": "_broker.",
     "google": ("_message.", "_proto."),
+    "cronsim": "_cron.",
     "typer": "cli.",
     "rich": "cli.",
     "watchfiles": "cli.",
+    "aiohttp": "contrib.",
+    "opentelemetry": "contrib.",
+    "prometheus_client": "contrib.",
 }
 MODULES = sorted((SOURCE / "headrace").rglob("*.py"))
 
@@ -146,6 +185,11 @@ def test_command_line_uses_the_public_names_only() -> None:
     assert violations(lambda module, name: module.startswith("cli") and name[:1] == "_") == {}
 
 
+def test_contributions_use_the_public_names_only() -> None:
+    """Metrics and traces stand on what any program can use."""
+    assert violations(lambda module, name: module.startswith("contrib") and name[:1] == "_") == {}
+
+
 def test_other_packages_stay_behind_their_border() -> None:
     """Redis, protobuf and the like are known to one part each."""
     assert (
@@ -164,8 +208,15 @@ def test_public_names() -> None:
     names = {
         *("Client", "Router", "Server", "Task", "TaskContext", "TaskInfo", "TaskState"),
         *("TaskOptions", "TaskStateProber", "GroupAggregator", "Depends", "TypedTask"),
+        *("ClusterNode", "DailyStats", "GroupInfo", "RunningTask", "ServerStatus"),
+        *("SchedulerEnqueueEvent", "SchedulerEntry"),
+        *("Auditor", "AuditProgress", "Finding"),
         *("CallNext", "Inspector", "JsonValue", "QueueStats", "ServerOptions", "ServerState"),
         *("default_retry_delay", "run", "serve", "current_context", "__version__"),
+        *("QueueLimits", "RateSemaphore"),
+        *("EnqueueHook", "Outgoing", "ServerHealth", "ServerObserver", "TaskEvent", "TaskOutcome"),
+        *("All", "Misfire", "PeriodicTaskManager", "Schedule", "ScheduleProvider"),
+        *("Scheduler", "SchedulerOptions", "StoredSchedule", "StoredSchedules"),
         *_errors.__all__,
     }
 
@@ -185,4 +236,7 @@ def test_core_stands_without_its_extras() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
 
-    assert {"typer", "rich", "watchfiles", "uvloop"} & set(loaded) == set()
+    extras = {"typer", "rich", "watchfiles", "uvloop"}
+    # Not opentelemetry: redis-py itself loads it where it is installed.
+    extras |= {"aiohttp", "prometheus_client"}
+    assert extras & set(loaded) == set()

@@ -1,6 +1,6 @@
 """What runs around handlers: middleware, and routers within routers."""
 
-# ruff: noqa: ARG001 - a handler need not use what it gets
+
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from headrace._message import (
 from headrace._placement import placement
 from headrace._proto import asynq_pb2 as pb
 from headrace._task import Options
+from headrace._validation import MAX_INSTANT, MAX_SECONDS
 from tests.support.randomness import seeded
 
 if TYPE_CHECKING:
@@ -42,11 +43,11 @@ messages = st.builds(
     max_retry=st.integers(0, INT32),
     retried=st.integers(0, INT32),
     error_msg=text,
-    timeout=st.integers(0, INT64),
-    deadline=st.integers(0, INT64),
+    timeout=st.integers(0, MAX_SECONDS),
+    deadline=st.integers(0, MAX_INSTANT),
     unique_key=text,
     last_failed_at=st.integers(0, INT64),
-    retention=st.integers(0, INT64),
+    retention=st.integers(0, MAX_SECONDS),
     completed_at=st.integers(0, INT64),
     group_key=text,
     headers=st.dictionaries(text, text, max_size=3),
@@ -102,12 +103,13 @@ def test_broken_messages_decode_or_are_refused(
     )
 )
 def test_numbers_of_others_are_clamped(wire: pb.TaskMessage) -> None:
-    """A negative number, which means nothing, is read as none."""
+    """A negative number, which means nothing, is read as none; what is too large, as much."""
     message = decode_message(wire.SerializeToString())
 
     assert max(0, wire.retry) == message.max_retry
-    assert max(0, wire.timeout) == message.timeout
-    assert max(0, wire.deadline) == message.deadline
+    assert min(max(0, wire.timeout), MAX_SECONDS) == message.timeout
+    assert min(max(0, wire.deadline), MAX_INSTANT) == message.deadline
+    assert min(max(0, wire.retention), MAX_SECONDS) == message.retention
 
 
 @untimed

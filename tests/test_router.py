@@ -1,6 +1,6 @@
 """The router: which handler a task gets, and what its result becomes."""
 
-# ruff: noqa: ARG001 - a handler need not use what it gets
+
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """Headrace: background tasks for asyncio on Redis, compatible with asynq."""
 
-from headrace._broker.inspect import QueueStats
+from headrace._audit import AuditProgress, Finding
+from headrace._auditor import Auditor
+from headrace._broker.fleet import ClusterNode, RunningTask, ServerStatus
+from headrace._broker.inspect import DailyStats, GroupInfo, QueueStats
 from headrace._calls import CallNext
 from headrace._client import Client
 from headrace._config import GroupAggregator, TaskStateProber, default_retry_delay
@@ -9,6 +12,7 @@ from headrace._depends import Depends
 from headrace._errors import (
     BrokerError,
     BrokerUnsuitableError,
+    ClusterRequiredError,
     DuplicateTaskError,
     EnqueueManyError,
     HandlerCrashError,
@@ -21,6 +25,7 @@ from headrace._errors import (
     PayloadTooLargeError,
     QueueNotEmptyError,
     QueueNotFoundError,
+    RateLimitedError,
     ResultTimeoutError,
     RetryLater,
     RevokeTask,
@@ -33,11 +38,21 @@ from headrace._errors import (
     TaskFailedError,
     TaskIdConflictError,
     TaskNotFoundError,
+    TaskStateError,
 )
+from headrace._events import EnqueueHook, Outgoing, ServerObserver, TaskEvent, TaskOutcome
+from headrace._health import ServerHealth
 from headrace._inspector import Inspector
+from headrace._limits import QueueLimits
+from headrace._message import SchedulerEnqueueEvent, SchedulerEntry
+from headrace._periodic import PeriodicTaskManager, ScheduleProvider
 from headrace._router import Router
 from headrace._run import run, serve
+from headrace._schedule import All, Misfire, Schedule
+from headrace._scheduler import Scheduler, SchedulerOptions
+from headrace._semaphore import RateSemaphore
 from headrace._server import Server, ServerOptions, ServerState
+from headrace._stored_schedules import StoredSchedule, StoredSchedules
 from headrace._task import JsonValue, Task, TaskInfo, TaskOptions, TaskState
 from headrace._typed import TypedTask
 from headrace._version import __version__
@@ -51,8 +66,18 @@ __all__ = [
     "TaskState",
     "JsonValue",
     # What you look with
+    "AuditProgress",
+    "Auditor",
+    "Finding",
+    "ClusterNode",
+    "DailyStats",
+    "GroupInfo",
     "Inspector",
     "QueueStats",
+    "RunningTask",
+    "SchedulerEnqueueEvent",
+    "SchedulerEntry",
+    "ServerStatus",
     # What you write handlers with
     "CallNext",
     "Depends",
@@ -69,6 +94,26 @@ __all__ = [
     "default_retry_delay",
     "run",
     "serve",
+    # What limits them
+    "QueueLimits",
+    "RateSemaphore",
+    # What you observe them with
+    "EnqueueHook",
+    "Outgoing",
+    "ServerHealth",
+    "ServerObserver",
+    "TaskEvent",
+    "TaskOutcome",
+    # What enqueues again and again
+    "All",
+    "Misfire",
+    "PeriodicTaskManager",
+    "Schedule",
+    "ScheduleProvider",
+    "Scheduler",
+    "SchedulerOptions",
+    "StoredSchedule",
+    "StoredSchedules",
     # What a handler raises to say what becomes of its task
     "RetryLater",
     "RevokeTask",
@@ -77,6 +122,7 @@ __all__ = [
     # What may go wrong
     "BrokerError",
     "BrokerUnsuitableError",
+    "ClusterRequiredError",
     "DuplicateTaskError",
     "EnqueueManyError",
     "HandlerCrashError",
@@ -89,6 +135,7 @@ __all__ = [
     "PayloadTooLargeError",
     "QueueNotEmptyError",
     "QueueNotFoundError",
+    "RateLimitedError",
     "ResultTimeoutError",
     "ServerClosedError",
     "ServerStateError",
@@ -97,5 +144,6 @@ __all__ = [
     "TaskFailedError",
     "TaskIdConflictError",
     "TaskNotFoundError",
+    "TaskStateError",
     "__version__",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, overload
 
@@ -18,6 +19,7 @@ from headrace._errors import (
     TaskFailedError,
     TaskNotFoundError,
 )
+from headrace._events import Outgoing
 from headrace._groupcommit import GroupCommit
 from headrace._message import task_info
 from headrace._placement import placement
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
 
     from headrace._broker.base import Placed, Placement
+    from headrace._events import EnqueueHook
     from headrace._task import JsonValue, TaskOptions
 
 __all__ = ["Client"]
@@ -78,6 +81,7 @@ class Client:
         self._rng = rng
         self._broker = RedisBroker(redis)
         self._commit: GroupCommit[Placement, Placed] = GroupCommit(self._write)
+        self._hooks: tuple[EnqueueHook, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Client {self._broker.address}>"
@@ -106,6 +110,13 @@ class Client:
         """
         await self._broker.ping()
 
+    def add_enqueue_hook(self, hook: EnqueueHook) -> None:
+        """Call *hook* for each task from now on, right before it is written: for tracing.
+
+        It may add to the task's headers. What it raises, the caller of `enqueue` gets.
+        """
+        self._hooks = (*self._hooks, hook)
+
     # --- Enqueue ---------------------------------------------------------------------------
 
     async def enqueue(self, task: Task, **options: Unpack[TaskOptions]) -> TaskInfo:
@@ -125,7 +136,11 @@ class Client:
                 may have been written all the same; as it may if this call is cancelled.
         """
         new = self._placement(task, Options.check(options))
-        return _info(new, await self._commit.submit(new))
+        if self._hooks:
+            new, answer = self._submit_hooked(new)
+        else:
+            answer = self._commit.submit(new)
+        return _info(new, await answer)
 
     @overload
     async def enqueue_many(
@@ -164,9 +179,12 @@ class Client:
         """
         common = Options.check(options)
         new = [self._placement(task, common) for task in tasks]
-        answers = await asyncio.gather(
-            *(self._commit.submit(item) for item in new), return_exceptions=True
-        )
+        if self._hooks:
+            hooked = [self._submit_hooked(item) for item in new]
+            new, waiting = [item for item, _ in hooked], [answer for _, answer in hooked]
+        else:
+            waiting = [self._commit.submit(item) for item in new]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
         infos: list[TaskInfo] = []
         results: list[TaskInfo | HeadraceError] = []
         for item, answer in zip(new, answers, strict=True):
@@ -193,8 +211,31 @@ class Client:
             raise PayloadTooLargeError(task.type, size, limit)
         return placement(task, options, rng=self._rng)
 
+    def _submit_hooked(self, new: Placement) -> tuple[Placement, asyncio.Future[Placed]]:
+        """Let the hooks see a task and add to its headers, and submit it."""
+        message = new.message
+        outgoing = Outgoing(
+            task_id=message.id,
+            type=message.type,
+            queue=message.queue,
+            payload_size=len(message.payload),
+            headers=dict(message.headers),
+        )
+        ends = [end for hook in self._hooks if (end := hook(outgoing)) is not None]
+        message = dataclasses.replace(message, headers=outgoing.headers)
+        new = dataclasses.replace(new, message=message)
+        answer = self._commit.submit(new)
+
+        def tell(answer: asyncio.Future[Placed]) -> None:
+            error = asyncio.CancelledError() if answer.cancelled() else answer.exception()
+            for end in reversed(ends):
+                end(error)
+
+        answer.add_done_callback(tell)
+        return new, answer
+
     async def _write(self, group: Sequence[Placement]) -> Sequence[Placed | HeadraceError]:
-        """Write a group, and again while it is safe and there is time.
+        """Write a group, and what got no answer again, while there is time.
 
         A repetition finds the tasks of which only the answer was lost: their bytes are the
         same.
@@ -202,18 +243,26 @@ class Client:
         backoff = Backoff(self._rng)
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + self._timeout
-        ambiguous = False
-        while True:
+        answers: dict[int, Placed | HeadraceError] = {}
+        waiting, unsure = list(range(len(group))), set[int]()
+        while waiting:
             try:
-                return await self._broker.enqueue(group, repeat=ambiguous)
+                got = await self._broker.enqueue([group[n] for n in waiting], repeat=bool(unsure))
             except BrokerError as error:
-                ambiguous = ambiguous or error.ambiguous
-                delay = backoff.next()
-                # A full Redis is the caller's to know of, at once.
-                if not error.retryable or error.code == "OOM" or loop.time() + delay > give_up_at:
-                    error.ambiguous = ambiguous
-                    raise
-            await asyncio.sleep(delay)
+                got = [error] * len(waiting)
+            answers.update(zip(waiting, got, strict=True))
+            waiting = [n for n in waiting if _may_pass_later(answers[n])]
+            unsure.update(n for n in waiting if _is_ambiguous(answers[n]))
+            delay = backoff.next()
+            if loop.time() + delay > give_up_at:
+                break
+            if waiting:
+                await asyncio.sleep(delay)
+        for n in unsure:
+            answer = answers[n]
+            if isinstance(answer, BrokerError):
+                answer.ambiguous = True
+        return [answers[n] for n in range(len(group))]
 
     # --- Look ------------------------------------------------------------------------------
 
@@ -296,6 +345,15 @@ class Client:
                 pause = min(pause, left)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_LOOK)
+
+
+def _may_pass_later(answer: Placed | HeadraceError) -> bool:
+    """Whether to try again. A full Redis is the caller's to know of, at once."""
+    return isinstance(answer, BrokerError) and answer.retryable and answer.code != "OOM"
+
+
+def _is_ambiguous(answer: Placed | HeadraceError) -> bool:
+    return isinstance(answer, BrokerError) and answer.ambiguous
 
 
 def _info(new: Placement, placed: Placed) -> TaskInfo:

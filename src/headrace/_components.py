@@ -12,6 +12,7 @@ from headrace._broker.base import GroupLimits
 from headrace._broker.keys import server_key
 from headrace._clock import new_uuid
 from headrace._config import retry_delay_from
+from headrace._health import HEARTBEATS_MISSED, Vitals
 from headrace._worker.aggregator import Aggregator
 from headrace._worker.execution import Executor
 from headrace._worker.finisher import Finisher
@@ -21,8 +22,10 @@ from headrace._worker.healthchecker import Healthchecker
 from headrace._worker.heartbeater import Heartbeater, Identity
 from headrace._worker.intake import Intake
 from headrace._worker.janitor import Janitor
+from headrace._worker.monitor import LoopMonitor
 from headrace._worker.outcome import Cause, Judge
 from headrace._worker.processor import Processor
+from headrace._worker.reconciler import Reconciler
 from headrace._worker.recoverer import Recoverer
 from headrace._worker.reporter import Reporter
 from headrace._worker.subscriber import Subscriber
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from headrace._broker.base import Broker
     from headrace._config import ServerConfig
+    from headrace._events import Events
     from headrace._log import RateLimitedLog
     from headrace._router import Resolver
     from headrace._worker.prober import StateProber
@@ -61,6 +65,7 @@ class Components:
     processor: Processor
     finisher: Finisher
     syncer: Syncer
+    vitals: Vitals
 
 
 def build(
@@ -69,7 +74,9 @@ def build(
     handlers: Resolver,
     *,
     prober: StateProber,
+    events: Events,
     state: object,
+    schedulers: Sequence[Component] = (),
     status: Callable[[], str],
     log: RateLimitedLog,
 ) -> Components:
@@ -80,12 +87,24 @@ def build(
         broker: Where the tasks are.
         handlers: Looks up what runs a type of task.
         prober: Reports changes of state.
+        events: Tells observers what happens.
         state: What the server's lifespan yielded.
+        schedulers: Enqueue the tasks of the server's schedules.
         status: Returns the server's state.
         log: Where all of them log.
     """
-    syncer = Syncer(broker, log=log, rng=config.rng, lease_duration=config.lease_duration)
-    finisher = Finisher(broker, syncer, log=log)
+    reporter = Reporter(prober, log=log.logger, events=events)
+    syncer = Syncer(
+        broker,
+        log=log,
+        rng=config.rng,
+        lease_duration=config.lease_duration,
+        settled=reporter.settled,
+    )
+    finisher = Finisher(broker, syncer, log=log, events=events)
+    vitals = Vitals(
+        patience=HEARTBEATS_MISSED * config.heartbeat_interval, concurrency=config.concurrency
+    )
     executor = Executor(
         resolve=handlers.resolve,
         judge=Judge(
@@ -96,7 +115,7 @@ def build(
         ),
         finisher=finisher,
         broker=broker,
-        reporter=Reporter(prober, log=log.logger),
+        reporter=reporter,
         error_handler=config.error_handler,
         state=state,
         log=log.logger,
@@ -110,6 +129,8 @@ def build(
             poll_interval=config.task_check_interval,
             rng=config.rng,
             log=log,
+            vitals=vitals,
+            events=events,
         ),
         executor,
         concurrency=config.concurrency,
@@ -118,11 +139,13 @@ def build(
         log=log,
         rng=config.rng,
     )
+    vitals.running = processor.running
     return Components(
         support=[
             syncer,
             prober,
-            *_leases(config, broker, processor, status=status, log=log),
+            LoopMonitor(vitals, events),
+            *_leases(config, broker, processor, vitals=vitals, status=status, log=log),
             Subscriber(
                 broker,
                 cancel=functools.partial(processor.interrupt, cause=Cause.CANCELLED),
@@ -131,10 +154,11 @@ def build(
             ),
             *_healthchecker(config, broker, log),
         ],
-        feeders=_feeders(config, broker, log),
+        feeders=[*_feeders(config, broker, log), *schedulers],
         processor=processor,
         finisher=finisher,
         syncer=syncer,
+        vitals=vitals,
     )
 
 
@@ -143,6 +167,7 @@ def _leases(
     broker: Broker,
     processor: Processor,
     *,
+    vitals: Vitals,
     status: Callable[[], str],
     log: RateLimitedLog,
 ) -> list[Component]:
@@ -157,6 +182,7 @@ def _leases(
             interval=config.heartbeat_interval,
             log=log,
             rng=config.rng,
+            on_beat=vitals.beat,
         )
     ]
     guard = broker.lease_guard()
@@ -220,6 +246,15 @@ def _feeders(config: ServerConfig, broker: Broker, log: RateLimitedLog) -> list[
             queues=queues,
             interval=config.janitor_interval,
             batch_size=config.janitor_batch_size,
+            log=log,
+            rng=rng,
+        ),
+        Reconciler(
+            broker,
+            queues=queues,
+            interval=config.reconcile_interval,
+            lease_duration=config.lease_duration,
+            max_crashes=config.max_crashes,
             log=log,
             rng=rng,
         ),

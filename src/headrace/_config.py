@@ -7,16 +7,21 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from headrace._clock import SYSTEM_CLOCK, SYSTEM_RANDOM, Clock
+from headrace._cron import parse_zone
 from headrace._errors import InvalidOptionError
+from headrace._limits import QueueLimits, check_limits_of_queues
 from headrace._validation import check_queue, seconds, whole_number
 
 if TYPE_CHECKING:
     import contextvars
     import random
+    from datetime import tzinfo
 
+    from headrace._schedule import Schedule
     from headrace._task import Task
 
 __all__ = [
@@ -99,6 +104,7 @@ class ServerConfig:
     concurrency: int = 100
     queues: Mapping[str, int] = dataclasses.field(default_factory=lambda: {"default": 1})
     strict_priority: bool = False
+    limits: Mapping[str, QueueLimits] = dataclasses.field(default_factory=dict)
     task_check_interval: float = 1.0
     retry_delay: RetryDelay | None = None
     is_failure: IsFailure = _always
@@ -117,7 +123,10 @@ class ServerConfig:
     lease_duration: float = 15.0
     heartbeat_interval: float = 5.0
     recovery_interval: float = 2.0
+    reconcile_interval: float = 60.0
     max_crashes: int = 3
+    schedules: Sequence[Schedule] = ()
+    schedule_location: tzinfo | str = UTC
     state_prober: TaskStateProber | None = None
     lifespan: Lifespan | None = None
     allow_eviction: bool = False
@@ -127,6 +136,9 @@ class ServerConfig:
 
     def __post_init__(self) -> None:
         self._set("queues", _checked_queues(self.queues))
+        self._set("schedules", tuple(self.schedules))
+        self._set("schedule_location", parse_zone("schedule_location", self.schedule_location))
+        self._set("limits", check_limits_of_queues("limits", self.limits, self.queues))
         if self.retry_delay is None:
             self._set("retry_delay", retry_delay_from(self.rng))
         whole_number("concurrency", self.concurrency, at_least=1)
@@ -149,6 +161,7 @@ class ServerConfig:
             "janitor_interval",
             "heartbeat_interval",
             "recovery_interval",
+            "reconcile_interval",
         ):
             self._set(name, seconds(name, getattr(self, name), above=0))
         for name in ("shutdown_timeout", "group_max_delay"):

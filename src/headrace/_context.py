@@ -39,8 +39,8 @@ class TaskContext:
     ) -> None:
         self._message = message
         self._annotate = annotate
-        self.deadline = deadline
-        self.state = state
+        self.deadline: float | None = deadline
+        self.state: object = state
 
     @property
     def task_id(self) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrokerError",
     "BrokerUnsuitableError",
+    "ClusterRequiredError",
     "DuplicateTaskError",
     "EnqueueManyError",
     "HandlerCrashError",
@@ -25,6 +26,7 @@ __all__ = [
     "PayloadTooLargeError",
     "QueueNotEmptyError",
     "QueueNotFoundError",
+    "RateLimitedError",
     "ResultTimeoutError",
     "RetryLater",
     "RevokeTask",
@@ -37,6 +39,7 @@ __all__ = [
     "TaskFailedError",
     "TaskIdConflictError",
     "TaskNotFoundError",
+    "TaskStateError",
 ]
 
 
@@ -58,7 +61,9 @@ class InvalidOptionError(HeadraceError, ValueError):
         if len(shown) > _SHOWN_CHARS:
             shown = f"{shown[:_SHOWN_CHARS]}..."
         super().__init__(f"{option}={shown} is not usable: {reason}")
-        self.option, self.value, self.reason = option, value, reason
+        self.option: str = option
+        self.value: object = value
+        self.reason: str = reason
 
 
 class TaskArgumentsError(HeadraceError, ValueError):
@@ -71,7 +76,8 @@ class TaskArgumentsError(HeadraceError, ValueError):
         super().__init__(
             f"The arguments of task {task_type!r} do not fit its signature: {problems}"
         )
-        self.task_type, self.problems = task_type, problems
+        self.task_type: str = task_type
+        self.problems: str = problems
 
 
 class PayloadTooLargeError(HeadraceError, ValueError):
@@ -86,7 +92,9 @@ class PayloadTooLargeError(HeadraceError, ValueError):
             f"Store the data elsewhere and send a reference, or raise max_payload_size "
             f"(None: no limit)."
         )
-        self.task_type, self.size, self.limit = task_type, size, limit
+        self.task_type: str = task_type
+        self.size: int = size
+        self.limit: int = limit
 
 
 class TaskIdConflictError(HeadraceError):
@@ -100,7 +108,9 @@ class TaskIdConflictError(HeadraceError):
             f"Queue {queue!r} already holds a task with ID {task_id!r} ({state}). Omit task_id "
             f"to get a random one, or wait until the old task is gone."
         )
-        self.queue, self.task_id, self.state = queue, task_id, state
+        self.queue: str = queue
+        self.task_id: str = task_id
+        self.state: str = state
 
 
 class DuplicateTaskError(HeadraceError):
@@ -115,8 +125,10 @@ class DuplicateTaskError(HeadraceError):
             f"and its uniqueness lock {unique_key!r} is still held. The lock ends with that "
             f"task or with its unique period; leave out unique to enqueue regardless."
         )
-        self.queue, self.task_type = queue, task_type
-        self.unique_key, self.holder = unique_key, holder
+        self.queue: str = queue
+        self.task_type: str = task_type
+        self.unique_key: str = unique_key
+        self.holder: str = holder
 
 
 class EnqueueManyError(HeadraceError):
@@ -134,7 +146,7 @@ class EnqueueManyError(HeadraceError):
             f"{len(errors)} of {len(results)} tasks were refused; the first error: {errors[0]} "
             f"(.results tells of each; return_errors=True returns it instead)"
         )
-        self.results = tuple(results)
+        self.results: tuple[TaskInfo | HeadraceError, ...] = tuple(results)
 
 
 class QueueNotFoundError(HeadraceError, LookupError):
@@ -154,7 +166,8 @@ class QueueNotEmptyError(HeadraceError):
         super().__init__(
             f"Queue {queue!r} still holds {size} tasks. Delete them first, or force the deletion."
         )
-        self.queue, self.size = queue, size
+        self.queue: str = queue
+        self.size: int = size
 
 
 class TaskNotFoundError(HeadraceError, LookupError):
@@ -165,7 +178,28 @@ class TaskNotFoundError(HeadraceError, LookupError):
             f"Queue {queue!r} holds no task with ID {task_id!r}. A task is deleted when it is "
             f"done; give it a retention to keep it and its result for a while."
         )
-        self.queue, self.task_id = queue, task_id
+        self.queue: str = queue
+        self.task_id: str = task_id
+
+
+class TaskStateError(HeadraceError):
+    """Raised by `Inspector` when a task's state does not allow what was asked.
+
+    Nothing was written.
+    """
+
+    def __init__(self, queue: str, task_id: str, state: str, action: str) -> None:
+        hint = {
+            "active": "Cancel it, or wait until its attempt has ended.",
+            "being aggregated": "Wait until the task that stands for its group was written.",
+        }.get(state, "Look at the task again: others may have changed it meanwhile.")
+        super().__init__(
+            f"Cannot {action} task {task_id!r} in queue {queue!r}: it is {state}. {hint}"
+        )
+        self.queue: str = queue
+        self.task_id: str = task_id
+        self.state: str = state
+        self.action: str = action
 
 
 class TaskFailedError(HeadraceError):
@@ -173,7 +207,9 @@ class TaskFailedError(HeadraceError):
 
     def __init__(self, queue: str, task_id: str, error: str) -> None:
         super().__init__(f"Task {task_id!r} in queue {queue!r} was archived: {error}")
-        self.queue, self.task_id, self.error = queue, task_id, error
+        self.queue: str = queue
+        self.task_id: str = task_id
+        self.error: str = error
 
 
 class ResultTimeoutError(HeadraceError, TimeoutError):
@@ -183,7 +219,10 @@ class ResultTimeoutError(HeadraceError, TimeoutError):
         super().__init__(
             f"Task {task_id!r} in queue {queue!r} is still {state} after {timeout:g} s."
         )
-        self.queue, self.task_id, self.state, self.timeout = queue, task_id, state, timeout
+        self.queue: str = queue
+        self.task_id: str = task_id
+        self.state: str = state
+        self.timeout: float = timeout
 
 
 class HandlerNotFoundError(HeadraceError, LookupError):
@@ -195,7 +234,8 @@ class HandlerNotFoundError(HeadraceError, LookupError):
             f"No handler is registered for task type {task_type!r} (registered: {known}). "
             f"Register one with @router.task or @router.handler, or deploy the worker that has it."
         )
-        self.task_type, self.patterns = task_type, tuple(patterns)
+        self.task_type: str = task_type
+        self.patterns: tuple[str, ...] = tuple(patterns)
 
 
 class HandlerCrashError(HeadraceError):
@@ -210,7 +250,8 @@ class HandlerTimeoutError(HeadraceError, TimeoutError):
 
     def __init__(self, task_type: str, limit: str) -> None:
         super().__init__(f"The handler of task {task_type!r} was stopped: {limit} exceeded")
-        self.task_type, self.limit = task_type, limit
+        self.task_type: str = task_type
+        self.limit: str = limit
 
 
 class TaskCancelledError(HeadraceError):
@@ -218,7 +259,8 @@ class TaskCancelledError(HeadraceError):
 
     def __init__(self, task_type: str, task_id: str) -> None:
         super().__init__(f"Task {task_id!r} ({task_type}) was cancelled on request")
-        self.task_type, self.task_id = task_type, task_id
+        self.task_type: str = task_type
+        self.task_id: str = task_id
 
 
 class LeaseLostError(HeadraceError):
@@ -232,7 +274,8 @@ class LeaseLostError(HeadraceError):
             f"This attempt no longer holds task {task_id!r} in queue {queue!r}: its lease ended "
             f"and another worker may run it by now. What it wanted to write was not written."
         )
-        self.queue, self.task_id = queue, task_id
+        self.queue: str = queue
+        self.task_id: str = task_id
 
 
 class MessageDecodeError(HeadraceError, ValueError):
@@ -264,11 +307,24 @@ class BrokerError(HeadraceError):
         self, message: str, *, ambiguous: bool = False, retryable: bool = True, code: str = ""
     ) -> None:
         super().__init__(message)
-        self.ambiguous, self.retryable, self.code = ambiguous, retryable, code
+        self.ambiguous: bool = ambiguous
+        self.retryable: bool = retryable
+        self.code: str = code
 
 
 class BrokerUnsuitableError(BrokerError):
     """Raised at start when a Redis server cannot keep Headrace's promises."""
+
+
+class ClusterRequiredError(HeadraceError):
+    """Raised when something is asked that only a Redis Cluster can answer."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(
+            f"Redis at {address} is not used as a cluster. Give the address of a cluster, such "
+            f"as redis+cluster://host:port."
+        )
+        self.address = address
 
 
 class SkipRetry(HeadraceError):  # noqa: N818 - a request of the handler, not a fault
@@ -303,3 +359,24 @@ class Snooze(HeadraceError):  # noqa: N818 - a request of the handler, not a fau
     def __init__(self, delay: float | timedelta, reason: str = "snoozed") -> None:
         super().__init__(reason)
         self.delay = delay
+
+
+class RateLimitedError(Snooze):
+    """Raised by `RateSemaphore.slot` when none is free.
+
+    A handler that lets it escape is run again after *retry_in*, and no retry is spent.
+
+    Attributes:
+        scope: Names the semaphore.
+        max_tokens: How many slots it has.
+        retry_in: Seconds until the next attempt.
+    """
+
+    def __init__(self, scope: str, max_tokens: int, retry_in: float) -> None:
+        super().__init__(
+            retry_in,
+            f"All slots of semaphore {scope!r} are taken ({max_tokens}); again in {retry_in:g} s",
+        )
+        self.scope: str = scope
+        self.max_tokens: int = max_tokens
+        self.retry_in: float = retry_in

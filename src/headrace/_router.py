@@ -27,8 +27,9 @@ from headrace._calls import (
     check_middleware,
     typed_call,
 )
-from headrace._errors import InvalidOptionError
+from headrace._errors import InvalidOptionError, TaskArgumentsError
 from headrace._offload import Offload, check_importable
+from headrace._schedule import Schedule
 from headrace._signature import describe
 from headrace._table import AnyTypedTask, Dispatcher, Entry, HandlerTable
 from headrace._task import Task, TaskOptions
@@ -36,8 +37,10 @@ from headrace._typed import TypedTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import timedelta
 
     from headrace._context import TaskContext
+    from headrace._schedule import Misfire
     from headrace._typed import Anything, TaskDecorator
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
+C = ParamSpec("C")
 R = TypeVar("R")
 
 PlainFunction: TypeAlias = Callable[Concatenate[Task, ...], object]
@@ -85,6 +89,7 @@ class Router:
     def __init__(self) -> None:
         self._table = HandlerTable()
         self._dispatcher = Dispatcher(self._table, Offload())
+        self._schedules: list[Schedule] = []
 
     # --- Typed tasks -------------------------------------------------------------------------
 
@@ -158,6 +163,50 @@ class Router:
         self._table.changed()
         return task
 
+    def cron(
+        self,
+        spec: str,
+        *,
+        misfire: Misfire = "skip",
+        jitter: float | timedelta = 0.0,
+        entry_id: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Callable[[TypedTask[P, C, R]], TypedTask[P, C, R]]:
+        """Have the servers of this router enqueue a typed task whenever *spec* is due.
+
+        It stands above `task`, as often as there are specs. The function gets no arguments, so
+        each of its parameters needs a default. See `Schedule` for the arguments.
+
+        Raises:
+            InvalidOptionError: If an argument cannot be used, or the function is no typed task
+                that can do without arguments.
+        """
+
+        def decorate(task: TypedTask[P, C, R], /) -> TypedTask[P, C, R]:
+            self._table.check_open()
+            if not isinstance(task, TypedTask):
+                raise InvalidOptionError(
+                    "cron", describe(task), "put @router.cron(...) above @router.task(...)"
+                )
+            make: Callable[[], Task] = task.task
+            try:
+                new = make()
+            except TaskArgumentsError as error:
+                raise InvalidOptionError(
+                    "cron", describe(task.__wrapped__), f"it needs arguments: {error.problems}"
+                ) from None
+            self._schedules.append(
+                Schedule(spec, new, misfire=misfire, jitter=jitter, entry_id=entry_id, **options)
+            )
+            return task
+
+        return decorate
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """What `cron` has been given."""
+        return tuple(self._schedules)
+
     # --- Plain handlers ----------------------------------------------------------------------
 
     def handler(self, pattern: str) -> Callable[[F], F]:
@@ -224,6 +273,7 @@ class Router:
         if not isinstance(router, Router) or router is self:  # type: ignore[redundant-expr]
             raise InvalidOptionError("router", router, "another Router is needed")
         self._table.take_over(router._table)
+        self._schedules += router._schedules
 
     @contextlib.contextmanager
     def override(

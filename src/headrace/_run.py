@@ -14,9 +14,28 @@ from typing import TYPE_CHECKING, NoReturn, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType, TracebackType
-    from typing import Self
+    from typing import Protocol, Self
 
-    from headrace._server import Server
+    class Runnable(Protocol):
+        """A `Server`, a `Scheduler` or a `PeriodicTaskManager`."""
+
+        @property
+        def state(self) -> str:
+            """``new``, ``active``, ``stopped`` or ``closed``."""
+            ...
+
+        def stop(self) -> None:
+            """Begin nothing more."""
+            ...
+
+        async def run(self) -> None:
+            """Start, and return when it was shut down."""
+            ...
+
+        async def shutdown(self) -> None:
+            """Stop, and close."""
+            ...
+
 
 __all__ = ["run", "serve"]
 
@@ -26,8 +45,8 @@ FLUSH_TIMEOUT = 0.5
 log = logging.getLogger("headrace")
 
 
-def run(server: Server) -> None:
-    """Run *server* in an event loop of its own until a signal ends it.
+def run(server: Runnable) -> None:
+    """Run *server*, or a scheduler, in an event loop of its own until a signal ends it.
 
     SIGTERM and SIGINT shut it down: it stops fetching, gives running tasks its
     *shutdown_timeout*, and returns. A second one ends the process at once, with 128 + the
@@ -53,7 +72,7 @@ def run(server: Server) -> None:
             _exit_now(1)  # The server has logged who is stuck. The loop would wait for them.
 
 
-async def serve(server: Server) -> None:
+async def serve(server: Runnable) -> None:
     """Run *server* in the running event loop until a signal ends it, as `run` does.
 
     The handlers that the signals had before are put back at the end. It returns even if
@@ -109,7 +128,7 @@ class _Signals:
         shut_down: Done once the shutdown that a signal asked for has returned.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Runnable) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._ending = False

@@ -18,14 +18,17 @@ from headrace._errors import (
     ServerClosedError,
     ServerStateError,
 )
+from headrace._events import Events
+from headrace._health import unstarted
 from headrace._log import RateLimitedLog
 from headrace._router import as_dispatch
+from headrace._scheduler import server_components
 from headrace._worker.prober import StateProber
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
-    from datetime import timedelta
+    from collections.abc import Mapping, Sequence
+    from datetime import timedelta, tzinfo
     from types import TracebackType
     from typing import Self
 
@@ -44,7 +47,11 @@ if TYPE_CHECKING:
         RetryDelay,
         TaskStateProber,
     )
+    from headrace._events import ServerObserver
+    from headrace._health import ServerHealth
+    from headrace._limits import QueueLimits
     from headrace._router import Handler
+    from headrace._schedule import Schedule
 
 __all__ = ["Server", "ServerOptions", "ServerState"]
 
@@ -68,9 +75,12 @@ class ServerOptions(TypedDict, total=False):
     """Queue name to weight, at least 1. Default: {"default": 1}."""
     strict_priority: bool
     """Serve a queue only while those of greater weight are empty. Default: False."""
+    limits: Mapping[str, QueueLimits]
+    """Queue name to what all workers together may run of it. Written to Redis at each start,
+    where the last writer wins; queues not named keep the limits that they have. Default: {}."""
     task_check_interval: Seconds
     """Between looks at the queues where Redis cannot be waited for: while one of them is
-    paused, or with more than eight. Default: 1."""
+    paused or held back by a limit, or with more than eight. Default: 1."""
     retry_delay: RetryDelay
     """``f(retried, error, task)`` returns the seconds until the next attempt. Default:
     retried^4 + 15 + random(0..29) * (retried + 1)."""
@@ -109,8 +119,14 @@ class ServerOptions(TypedDict, total=False):
     """Between extensions of the leases. Default: 5."""
     recovery_interval: Seconds
     """Between looks for leases that have ended. Default: 2."""
+    reconcile_interval: Seconds
+    """Between audits of the queues that repair what is damaged. Default: 60."""
     max_crashes: int
     """A task whose worker died so often while it ran is archived; 0: never. Default: 3."""
+    schedules: Sequence[Schedule]
+    """Enqueue their tasks when they are due, beside those of the router's ``cron``."""
+    schedule_location: tzinfo | str
+    """Time zone of the schedules that name none. Default: UTC."""
     state_prober: TaskStateProber | None
     """Reports tasks that change state."""
     lifespan: Lifespan | None
@@ -154,17 +170,20 @@ class Server:
         for name, value in options.items():
             if name not in known:
                 raise InvalidOptionError(name, value, f"the options are {', '.join(sorted(known))}")
-        self.config = ServerConfig(**options)  # type: ignore[arg-type]  # It takes timedeltas.
+        self.config: ServerConfig = ServerConfig(**options)  # type: ignore[arg-type]  # It takes timedeltas.
         self.handler = handler
         self._redis = redis
         self._handlers = as_dispatch(handler, concurrency=self.config.concurrency)
-        self._broker: Broker = RedisBroker(redis, clock=self.config.clock)
+        broker = RedisBroker(redis, clock=self.config.clock)
+        self._broker: Broker = broker
         self._logger = logging.getLogger("headrace")
         if self.config.log_level is not None:
             level = self.config.log_level
             self._logger.setLevel(level.upper() if isinstance(level, str) else level)
         self._log = RateLimitedLog(self._logger)
+        self._schedulers = server_components(broker, self.config, handler, log=self._log)
         self._prober = StateProber(self.config.state_prober, log=self._log)
+        self._events = Events(self._log)
         self._state: ServerState = "new"
         self._components: Components | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -175,10 +194,12 @@ class Server:
         return f"<Server {self._state} {self._broker!r} queues={queues}>"
 
     def replace(self, **options: Unpack[ServerOptions]) -> Server:
-        """Return a new server that differs in *options*."""
+        """Return a new server that differs in *options*; the observers are the same."""
         fields = dataclasses.fields(ServerConfig)
         current = {field.name: getattr(self.config, field.name) for field in fields}
-        return Server(self._redis, self.handler, **{**current, **options})
+        server = Server(self._redis, self.handler, **{**current, **options})
+        server._events.observers = self._events.observers
+        return server
 
     @property
     def address(self) -> str:
@@ -193,6 +214,20 @@ class Server:
     def set_state_prober(self, prober: TaskStateProber | None) -> None:
         """Report changes of state to *prober* from now on; None: to nobody."""
         self._prober.set(prober)
+
+    def add_observer(self, observer: ServerObserver) -> None:
+        """Tell *observer* from now on what the server does: for metrics and the like."""
+        self._events.add(observer)
+
+    def remove_observer(self, observer: ServerObserver) -> None:
+        """Tell *observer* no more; nothing happens if it was not told."""
+        self._events.remove(observer)
+
+    def health(self) -> ServerHealth:
+        """Return whether the server makes progress. Asks nobody; call it in its event loop."""
+        if self._components is None:
+            return unstarted(self._state, self.config.concurrency)
+        return self._components.vitals.health(self._state)
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -336,6 +371,8 @@ class Server:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self._broker.close)
                 await self._broker.check_server(allow_eviction=self.config.allow_eviction)
+                for queue, limits in self.config.limits.items():
+                    await self._broker.set_limits(queue, limits)
                 lifespan = self.config.lifespan
                 state = await stack.enter_async_context(lifespan()) if lifespan else None
                 self._components = build(
@@ -343,7 +380,9 @@ class Server:
                     self._broker,
                     self._handlers,
                     prober=self._prober,
+                    events=self._events,
                     state=state,
+                    schedulers=self._schedulers,
                     status=lambda: self._state,
                     log=self._log,
                 )

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from headrace._errors import InvalidOptionError
 
 __all__ = [
+    "MAX_INSTANT",
+    "MAX_SECONDS",
     "check_group",
     "check_headers",
     "check_queue",

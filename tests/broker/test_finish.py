@@ -290,7 +290,8 @@ async def test_end_of_an_attempt_whose_task_waits_again(
     await broker.recover("q", max_crashes=3)
     written = await dump(raw)
 
-    assert [Applied.LOST] == await broker.finish([end(zombie)])
+    for repeat in (False, True):
+        assert [Applied.LOST] == await broker.finish([end(zombie)], repeat=repeat)
     assert await dump(raw) == written
 
 

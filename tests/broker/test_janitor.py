@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.broker.helpers import KEYS, Rules, Time, archive, complete, new, take_one
-from tests.support.invariants import ARCHIVE_SIZE, check_queue
+from tests.support.invariants import check_queue
 from tests.support.wire import dump, members, plant, plant_dead
 
 if TYPE_CHECKING:
@@ -71,14 +71,17 @@ async def test_trim_by_age(broker: RedisBroker, raw: RawClient, time: Time) -> N
     assert await check_queue(raw, "q", now=time.now, cleaned=True) == []
 
 
-async def test_trim_by_size(bare: RedisBroker, raw: RawClient, time: Time) -> None:
-    """10,000 dead tasks may stay, and not one more; the oldest go first."""
-    died_at = [int(time.now) - 20_000 + n for n in range(ARCHIVE_SIZE + 130)]
+async def test_trim_by_size(
+    bare: RedisBroker, raw: RawClient, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many dead tasks may stay, and not one more; the oldest go first."""
+    monkeypatch.setattr("headrace._broker.attempts.ARCHIVE_SIZE", 300)
+    died_at = [int(time.now) - 20_000 + n for n in range(430)]
     await plant_dead(raw, "q", len(died_at), died_at=died_at)
 
     assert [100, 30, 0] == [await bare.trim_archive("q", 100) for _ in range(3)]
     left = await members(raw, KEYS.archived)
-    assert ("dead-130", ARCHIVE_SIZE) == (left[0], len(left))
+    assert ("dead-130", 300) == (left[0], len(left))
     assert await raw.execute_command("EXISTS", KEYS.task("dead-129")) == 0
     assert await check_queue(raw, "q", now=time.now, cleaned=True) == []
 

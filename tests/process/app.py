@@ -80,6 +80,13 @@ async def stubborn(task: Task, context: TaskContext) -> None:
             await asyncio.sleep(3600)
 
 
+@router.handler("thread")
+def thread(task: Task, context: TaskContext) -> None:
+    """Be a thread that nothing stops."""
+    note("begin", context.task_id)
+    time.sleep(float(task.payload))
+
+
 def check(_error: BaseException | None) -> None:
     """Be the health check: its first call comes when the server has started."""
     if not getattr(check, "called", False):
@@ -96,6 +103,7 @@ def main() -> None:
     headrace.run(
         Server(url, router, health_check=check, health_check_interval=3600, **json.loads(options))
     )
+    note("closed")
 
 
 if __name__ == "__main__":

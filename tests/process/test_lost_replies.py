@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +17,7 @@ from headrace import (
     TaskNotFoundError,
     TaskState,
 )
-from tests.server.helpers import Gate, Watch, job, queue_stats, serving
+from tests.server.helpers import Gate, eventually, job, queue_stats, serving, settled
 from tests.support.proxy import LossyProxy
 
 if TYPE_CHECKING:
@@ -44,14 +43,6 @@ async def client(redis_url: str) -> AsyncIterator[Client]:
 async def stats(client: Client) -> QueueStats:
     """Return what the one queue holds."""
     [found] = await queue_stats(client)
-    return found
-
-
-async def settled(client: Client) -> QueueStats:
-    """Wait until no task is left; return what was counted."""
-    async with asyncio.timeout(20):
-        while (found := await stats(client)).size:
-            await asyncio.sleep(0.02)
     return found
 
 
@@ -120,7 +111,7 @@ async def test_dequeue_is_found_again(proxy: LossyProxy, client: Client) -> None
     proxy.lose("dequeue", times=3)
     async with serving(proxy.url, gate, concurrency=4, lease_duration=60, heartbeat_interval=20):
         await gate.until_entered(40)
-        found = await settled(client)
+        [found] = await settled(client)
 
     assert 3 == proxy.lost
     assert 40 == len(gate.entered) == len(set(gate.entered))
@@ -169,7 +160,7 @@ async def test_finish_is_recognised(
     proxy.lose("done", applied=applied, times=2)
     async with serving(proxy.url, gate, concurrency=5):
         await gate.until_entered(20)
-        found = await settled(client)
+        [found] = await settled(client)
 
     assert 2 == proxy.lost
     assert 20 == len(gate.entered) == len(set(gate.entered))
@@ -178,9 +169,7 @@ async def test_finish_is_recognised(
 
 
 @pytest.mark.parametrize("script", ["retry", "archive", "complete"])
-async def test_other_ends_are_recognised(
-    proxy: LossyProxy, client: Client, watch: Watch, script: str
-) -> None:
+async def test_other_ends_are_recognised(proxy: LossyProxy, client: Client, script: str) -> None:
     """Retry, archive and completion survive a lost answer, and count once."""
 
     async def handler(task: Task) -> bytes:
@@ -188,17 +177,16 @@ async def test_other_ends_are_recognised(
             raise ValueError("no")
         return b"result"
 
+    async def has_ended() -> bool:
+        state = (await client.get_task(info.id)).state
+        return state not in {TaskState.PENDING, TaskState.ACTIVE}
+
     info = await client.enqueue(Task("t"), max_retry=int(script == "retry"), retention=600)
     proxy.lose(script)
     async with serving(proxy.url, handler, retry_delay=lambda *_: 600):
-        async with asyncio.timeout(20):
-            while (report := await client.get_task(info.id)).state in {
-                TaskState.PENDING,
-                TaskState.ACTIVE,
-            }:
-                await asyncio.sleep(0.02)
+        await eventually(has_ended)
 
-    found = await stats(client)
+    found, report = await stats(client), await client.get_task(info.id)
     assert 1 == proxy.lost
     expected = {"retry": TaskState.RETRY, "archive": TaskState.ARCHIVED}
     assert expected.get(script, TaskState.COMPLETED) == report.state
@@ -224,6 +212,10 @@ async def test_give_back_is_recognised(proxy: LossyProxy, client: Client) -> Non
 async def test_lost_heartbeats_are_survived(proxy: LossyProxy, client: Client) -> None:
     """A few lost heartbeats cost no lease."""
     gate = Gate()
+
+    async def all_lost() -> bool:
+        return proxy.lost >= 8
+
     async with serving(
         proxy.url, gate, lease_duration=5, heartbeat_interval=0.1, shutdown_timeout=5
     ):
@@ -232,9 +224,7 @@ async def test_lost_heartbeats_are_survived(proxy: LossyProxy, client: Client) -
         proxy.lose("extend", times=3)
         proxy.lose("extend", applied=False, times=3)
         proxy.lose("write_server", times=2)
-        async with asyncio.timeout(20):
-            while proxy.lost < 8:
-                await asyncio.sleep(0.02)
+        await eventually(all_lost)
         gate.open()
         await gate.until_empty()
         await settled(client)
@@ -256,14 +246,8 @@ async def test_aggregation_is_recognised(proxy: LossyProxy, client: Client) -> N
         group_max_size=3,
     ):
         await gate.until_entered(1)
-        found = await settled(client)
+        [found] = await settled(client)
 
     assert 2 == proxy.lost
     assert ["3"] == gate.entered
     assert (1, 0) == (found.processed, found.aggregating)
-
-
-@pytest_asyncio.fixture
-async def watch() -> Watch:
-    """A state prober to wait for."""
-    return Watch()

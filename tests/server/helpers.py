@@ -7,15 +7,30 @@ import contextlib
 from typing import TYPE_CHECKING, cast
 
 from headrace import Server, Task, TaskInfo, TaskState, TaskStateProber
+from headrace._broker.redis import RedisBroker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from typing import Unpack
+
+    from redis.asyncio import Redis, RedisCluster
 
     from headrace import Client, QueueStats, ServerOptions
     from headrace._router import Handler
 
-__all__ = ["PATIENCE", "Gate", "Watch", "job", "queue_stats", "request_cancel", "serving"]
+__all__ = [
+    "PATIENCE",
+    "Gate",
+    "Watch",
+    "broker_of",
+    "eventually",
+    "job",
+    "queue_stats",
+    "request_cancel",
+    "serving",
+    "settled",
+    "state_of",
+]
 
 PATIENCE = 10.0
 """Seconds after which something that should have happened has not."""
@@ -23,12 +38,23 @@ PATIENCE = 10.0
 
 @contextlib.asynccontextmanager
 async def serving(
-    url: str, handler: Handler, **options: Unpack[ServerOptions]
+    redis: str | Redis | RedisCluster, handler: Handler, **options: Unpack[ServerOptions]
 ) -> AsyncIterator[Server]:
     """Have a server running; leaving shuts it down, without much patience."""
-    patient: ServerOptions = {"shutdown_timeout": 1.0}
-    async with Server(url, handler, **{**patient, **options}) as server:
+    impatient: ServerOptions = {"shutdown_timeout": 1.0, **options}
+    async with Server(redis, handler, **impatient) as server:
         yield server
+
+
+def state_of(server: Server) -> str:
+    """Return a server's state. A type checker takes the property for a constant."""
+    return server.state
+
+
+def broker_of(server: Server) -> RedisBroker:
+    """Return a server's broker, for tests that break it."""
+    assert isinstance(server._broker, RedisBroker)
+    return server._broker
 
 
 def job(name: str) -> Task:
@@ -39,6 +65,23 @@ def job(name: str) -> Task:
 async def request_cancel(client: Client, task: TaskInfo) -> bool:
     """Ask for a running task to be cancelled, as the inspector does."""
     return await client._broker.request_cancel(task.queue, task.id)
+
+
+async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
+    """Wait until *condition* holds. Only for what Redis alone knows, which sets no event."""
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.02)
+
+
+async def settled(client: Client) -> list[QueueStats]:
+    """Wait until no queue holds a task; return what they counted."""
+
+    async def is_empty() -> bool:
+        return not any(found.size for found in await queue_stats(client))
+
+    await eventually(is_empty)
+    return await queue_stats(client)
 
 
 async def queue_stats(client: Client) -> list[QueueStats]:

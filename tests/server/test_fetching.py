@@ -31,7 +31,7 @@ class LeaseCounter:
         self._server = server
         self._gate = gate
         self._dequeue = server._broker.dequeue
-        server._broker.dequeue = self  # type: ignore[method-assign, assignment]  # A spy.
+        server._broker.dequeue = self  # type: ignore[method-assign]  # A spy.
 
     async def __call__(
         self, quotas: Mapping[str, int], *, token: str, lease_duration: float
@@ -180,9 +180,7 @@ async def test_paused_queue_waits(broker_url: str, client: Client, gate: Gate) -
     gate.open()
     await pause(broker_url, "held", paused=True)
     await client.enqueue(job("held"), queue="held")
-    async with serving(
-        broker_url, gate, queues={"held": 5, "free": 1}, task_check_interval=0.02
-    ):
+    async with serving(broker_url, gate, queues={"held": 5, "free": 1}, task_check_interval=0.02):
         for n in range(3):
             await client.enqueue(job(str(n)), queue="free")
             await gate.until_entered(n + 1)
@@ -246,10 +244,14 @@ async def test_many_queues_are_all_served(broker_url: str, client: Client, gate:
     assert set(queues) == set(gate.entered)
 
 
+async def nothing(task: Task) -> None:
+    """Do nothing."""
+
+
 @pytest.mark.parametrize(
     "queues", [{}, {"": 1}, {"a{b": 1}, {"a": 0}, {"a": -1}, {"a": 1.5}, {"a": True}, ["a"]]
 )
 def test_unusable_queues_are_refused(memory_url: str, queues: Mapping[str, int]) -> None:
     """A queue without a proper name, or of a weight below 1, is an error, not silence."""
     with pytest.raises(InvalidOptionError, match="queues"):
-        Server(memory_url, lambda _: None, queues=queues)
+        Server(memory_url, nothing, queues=queues)

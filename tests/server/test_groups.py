@@ -15,12 +15,14 @@ from tests.server.helpers import Watch, queue_stats, serving
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from headrace import JsonValue
+
 
 class Batches:
     """A handler that keeps what it gets."""
 
     def __init__(self) -> None:
-        self.got: list[list[object]] = []
+        self.got: list[list[JsonValue]] = []
         self._arrived = asyncio.Event()
 
     async def __call__(self, task: Task) -> None:
@@ -81,9 +83,7 @@ async def test_large_group_becomes_several_tasks(
     assert 10 == max(len(batch) for batch in batches.got)
 
 
-async def test_quiet_group_is_aggregated(
-    broker_url: str, client: Client, batches: Batches
-) -> None:
+async def test_quiet_group_is_aggregated(broker_url: str, client: Client, batches: Batches) -> None:
     """A group to which nothing was added for the grace period is aggregated."""
     async with serving(broker_url, batches, group_aggregator=joined, group_grace_period=1):
         await client.enqueue_many([Task("one", n) for n in range(3)], group="g")
@@ -202,4 +202,4 @@ async def test_two_servers_share_the_groups(
 def test_short_grace_period_is_refused(memory_url: str) -> None:
     """A grace period below a second is an error."""
     with pytest.raises(InvalidOptionError, match="group_grace_period"):
-        Server(memory_url, lambda _: None, group_grace_period=0.5)
+        Server(memory_url, Batches(), group_grace_period=0.5)

@@ -65,9 +65,7 @@ async def test_threads_do_not_exceed_the_concurrency(broker_url: str, client: Cl
             await client.result(info, timeout=10)
 
 
-async def test_overdue_thread_keeps_its_slot(
-    broker_url: str, client: Client, watch: Watch
-) -> None:
+async def test_overdue_thread_keeps_its_slot(broker_url: str, client: Client, watch: Watch) -> None:
     """Nothing stops a thread: beyond its timeout its slot is taken, and what it did counts."""
     entered, proceed = threading.Event(), threading.Event()
     order: list[str] = []
@@ -123,6 +121,9 @@ async def test_timeout_kills_the_process(redis_url: str, watch: Watch, tmp_path:
         Client(redis_url) as client,
         serving(redis_url, cpu_router, state_prober=watch.prober),
     ):
+        # A process that waits for work: to start one takes a while.
+        warm = await client.enqueue(Task("cpu:area", {"size": {"width": 1, "height": 1}}))
+        await watch.until(warm, TaskState.COMPLETED)
         info = await client.enqueue(Task("cpu:endless", {"path": str(path)}), timeout=1)
         await watch.until(info, TaskState.RETRY)
         report = await client.get_task(info.id)
@@ -195,9 +196,7 @@ async def test_context_reaches_threads_and_dependencies(broker_url: str, client:
             assert [info.id, info.id] == await client.result(info, timeout=10)
 
 
-async def test_handlers_run_in_copies_of_the_base_context(
-    broker_url: str, client: Client
-) -> None:
+async def test_handlers_run_in_copies_of_the_base_context(broker_url: str, client: Client) -> None:
     """base_context gives the context variables; what a handler sets, no other sees."""
     base = contextvars.copy_context()
     base.run(who.set, "the base")
@@ -257,9 +256,7 @@ async def test_lifespan_surrounds_everything(broker_url: str, client: Client) ->
     assert ["open", "active", "begin with {'db': 'connection'}", "end", "close"] == order
 
 
-async def test_lifespan_is_left_after_interrupted_handlers(
-    broker_url: str, client: Client
-) -> None:
+async def test_lifespan_is_left_after_interrupted_handlers(broker_url: str, client: Client) -> None:
     """Also handlers that are interrupted at shutdown find the state open to the end."""
     order: list[str] = []
     entered = asyncio.Event()
@@ -288,7 +285,8 @@ async def test_lifespan_that_fails_refuses_the_start(broker_url: str) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        raise FileNotFoundError("no such database")
+        if broker_url:
+            raise FileNotFoundError("no such database")
         yield
 
     async def handler(task: Task) -> None:

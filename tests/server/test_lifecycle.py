@@ -20,7 +20,7 @@ from headrace import (
     Task,
     TaskState,
 )
-from tests.server.helpers import PATIENCE, Gate, Watch, job, serving
+from tests.server.helpers import PATIENCE, Gate, Watch, job, serving, state_of
 from tests.support.redis_server import RedisServer, free_port
 
 if TYPE_CHECKING:
@@ -51,17 +51,17 @@ async def test_repeated_calls_change_nothing(broker_url: str) -> None:
     """Start, stop and shutdown may be called again and again."""
     server = Server(broker_url, nothing)
     server.stop()
-    assert "new" == server.state
+    assert "new" == state_of(server)
     await server.start()
     await server.start()
-    assert "active" == server.state
+    assert "active" == state_of(server)
     server.stop()
     server.stop()
-    assert "stopped" == server.state
+    assert "stopped" == state_of(server)
     await server.shutdown()
     await server.shutdown()
     server.stop()
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
 
 
 async def test_concurrent_starts_are_one(broker_url: str, client: Client, gate: Gate) -> None:
@@ -112,7 +112,7 @@ async def test_server_that_never_started_closes(broker_url: str) -> None:
     await server.ping()
     await server.shutdown()
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     with pytest.raises(ServerClosedError):
         await server.start()
 
@@ -140,7 +140,7 @@ async def test_start_and_shutdown_in_different_tasks(
     await gate.until_entered(1)
     await asyncio.create_task(server.shutdown())
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
 
 
 async def test_lifespan_generator_across_tasks(broker_url: str) -> None:
@@ -153,11 +153,11 @@ async def test_lifespan_generator_across_tasks(broker_url: str) -> None:
 
     steps = lifespan()
     await asyncio.create_task(anext(steps))  # type: ignore[arg-type]  # An async generator's.
-    assert "active" == server.state
+    assert "active" == state_of(server)
     with contextlib.suppress(StopAsyncIteration):
         await asyncio.create_task(anext(steps))  # type: ignore[arg-type]
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
 
 
 async def test_stop_fetches_no_more(
@@ -193,11 +193,11 @@ async def test_run_returns_when_shut_down(broker_url: str) -> None:
     server = Server(broker_url, nothing)
     run = asyncio.create_task(server.run())
     await server.start()  # Waits until it has started.
-    assert "active" == server.state
+    assert "active" == state_of(server)
     await server.shutdown()
     await run
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
 
 
 async def test_cancelled_run_shuts_down(broker_url: str, client: Client, gate: Gate) -> None:
@@ -210,7 +210,7 @@ async def test_cancelled_run_shuts_down(broker_url: str, client: Client, gate: G
     with pytest.raises(asyncio.CancelledError):
         await run
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     assert TaskState.PENDING == (await client.get_task(info.id)).state
 
 
@@ -223,7 +223,7 @@ async def test_cancelled_scope_shuts_down(broker_url: str, client: Client, gate:
             scope.cancel()
             await anyio.sleep_forever()
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     assert TaskState.PENDING == (await client.get_task(info.id)).state
 
 
@@ -235,7 +235,7 @@ async def test_error_in_the_block_passes(broker_url: str) -> None:
         async with server:
             raise ZeroDivisionError
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
 
 
 async def test_cancelled_start_leaves_nothing(broker_url: str) -> None:
@@ -259,7 +259,7 @@ async def test_cancelled_start_leaves_nothing(broker_url: str) -> None:
         await start
 
     assert left.is_set()
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     with pytest.raises(ServerClosedError):
         await server.start()
 
@@ -285,7 +285,7 @@ async def test_shutdown_while_starting(broker_url: str, client: Client, gate: Ga
     with pytest.raises(ServerClosedError):
         await start
 
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     assert [] == gate.entered
 
 
@@ -302,7 +302,7 @@ async def test_unreachable_redis_refuses_the_start() -> None:
         await server.start()
 
     assert asyncio.all_tasks() == before
-    assert "closed" == server.state
+    assert "closed" == state_of(server)
     assert str(port) in str(caught.value)
     assert "hunter2" not in f"{caught.value!r} {server!r}"
     with pytest.raises(ServerClosedError):
@@ -333,7 +333,7 @@ async def test_eviction_may_be_allowed(redis_executable: str) -> None:
     """A server told to accept a Redis that evicts runs on it."""
     with RedisServer(redis_executable, maxmemory_policy="allkeys-lru") as redis:
         async with Server(redis.url, nothing, allow_eviction=True) as server:
-            assert "active" == server.state
+            assert "active" == state_of(server)
 
 
 async def test_shutdown_closes_all_connections(redis_executable: str) -> None:

@@ -20,7 +20,7 @@ from headrace import (
     TaskState,
 )
 from headrace._broker.keys import QueueKeys
-from tests.server.helpers import Gate, Watch, job, request_cancel, serving
+from tests.server.helpers import Gate, Watch, broker_of, eventually, job, request_cancel, serving
 
 if TYPE_CHECKING:
     from headrace import TaskInfo
@@ -164,8 +164,7 @@ async def test_published_id_cancels_a_task(
         info = await client.enqueue(job("me"))
         await client.enqueue(job("not me"))
         await gate.until_entered(2)
-        while not await _publish(client, info.id):  # The server may not listen yet.
-            await asyncio.sleep(0.01)
+        await eventually(lambda: _publish(client, info.id))  # The server may not listen yet.
         await _cancelled(client, watch, info, gate)
         gate.open()
 
@@ -340,7 +339,7 @@ async def test_outage_longer_than_the_lease_stops_handlers(
             async def fail(*_: object) -> None:
                 raise redis.ConnectionError("cut off")
 
-            server._broker._link.reserved._sender.send = fail  # type: ignore[method-assign, assignment]
+            broker_of(server)._link.reserved._sender.send = fail  # type: ignore[method-assign, assignment]
             await gate.until_empty()
             report = await client.get_task(info.id)
 

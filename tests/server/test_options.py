@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import inspect
 import math
 
@@ -66,8 +66,8 @@ def test_durations_may_be_timedeltas() -> None:
     config = Server(
         URL,
         nothing,
-        shutdown_timeout=datetime.timedelta(minutes=1),
-        lease_duration=datetime.timedelta(seconds=30),
+        shutdown_timeout=dt.timedelta(minutes=1),
+        lease_duration=dt.timedelta(seconds=30),
     ).config
 
     assert (60.0, 30.0) == (config.shutdown_timeout, config.lease_duration)
@@ -92,7 +92,7 @@ DURATIONS = [
 def test_unusable_durations_are_refused(name: str, value: object) -> None:
     """A duration that is negative, not finite, too long or no number is refused by name."""
     with pytest.raises(InvalidOptionError, match=name):
-        Server(URL, nothing, **{name: value})  # type: ignore[arg-type, misc]  # That is it.
+        Server(URL, nothing, **{name: value})  # type: ignore[arg-type]  # That is it.
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_unusable_durations_are_refused(name: str, value: object) -> None:
 def test_unusable_values_are_refused(name: str, value: object) -> None:
     """A value that makes no sense is refused, and the error names the option."""
     with pytest.raises(InvalidOptionError) as caught:
-        Server(URL, nothing, **{name: value})  # type: ignore[arg-type, misc]  # That is it.
+        Server(URL, nothing, **{name: value})  # type: ignore[arg-type]  # That is it.
 
     assert name == caught.value.option
 
@@ -134,7 +134,7 @@ async def _delay(*_: object) -> float:
 def test_coroutine_functions_are_refused_where_they_cannot_be_awaited(name: str) -> None:
     """retry_delay and is_failure decide at once: a coroutine would count as true."""
     with pytest.raises(InvalidOptionError, match=name):
-        Server(URL, nothing, **{name: _delay})  # type: ignore[arg-type, misc]  # That is it.
+        Server(URL, nothing, **{name: _delay})  # type: ignore[arg-type]  # That is it.
 
 
 @pytest.mark.parametrize("handler", [None, 5, "handler", lambda: None])
@@ -166,6 +166,4 @@ def test_repr_shows_no_credentials() -> None:
     """What a server shows of itself names Redis, without user name and password."""
     server = Server("redis://user:hunter2@example.com:6380/3", nothing, queues={"a": 2, "b": 1})
 
-    assert (
-        "<Server new <RedisBroker redis://example.com:6380/3> queues=a=2,b=1>" == repr(server)
-    )
+    assert "<Server new <RedisBroker redis://example.com:6380/3> queues=a=2,b=1>" == repr(server)

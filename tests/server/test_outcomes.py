@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 import time
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from headrace import (
     TaskNotFoundError,
     TaskState,
 )
-from tests.server.helpers import Watch, job, queue_stats, serving
+from tests.server.helpers import Watch, eventually, job, queue_stats, serving
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -90,14 +90,13 @@ async def test_retention_ends(broker_url: str, client: Client, watch: Watch) -> 
     async def handler(task: Task) -> None:
         pass
 
-    async with serving(
-        broker_url, handler, state_prober=watch.prober, janitor_interval=0.05
-    ):
+    async def is_gone() -> bool:
+        return not (await queue_stats(client))[0].completed
+
+    async with serving(broker_url, handler, state_prober=watch.prober, janitor_interval=0.05):
         info = await client.enqueue(Task("t"), retention=1)
         await watch.until(info, TaskState.COMPLETED)
-        async with asyncio.timeout(10):
-            while (await queue_stats(client))[0].completed:
-                await asyncio.sleep(0.05)
+        await eventually(is_gone)
 
 
 async def test_handler_writes_its_result(broker_url: str, client: Client, watch: Watch) -> None:
@@ -270,7 +269,7 @@ async def test_unusable_retry_delay_falls_back(
             memory_url,
             raising(ValueError("no")),
             state_prober=watch.prober,
-            retry_delay=lambda *_: delay,  # type: ignore[arg-type, return-value]  # That is it.
+            retry_delay=lambda *_: delay,  # type: ignore[arg-type]  # That is it.
         ),
     ):
         info = await client.enqueue(Task("t"))
@@ -307,9 +306,7 @@ async def test_broken_retry_delay_falls_back(memory_url: str, watch: Watch) -> N
 
 async def test_skip_retry_archives(broker_url: str, client: Client, watch: Watch) -> None:
     """SkipRetry archives the task, whatever retries are left."""
-    async with serving(
-        broker_url, raising(SkipRetry("no such user")), state_prober=watch.prober
-    ):
+    async with serving(broker_url, raising(SkipRetry("no such user")), state_prober=watch.prober):
         info = await client.enqueue(Task("t"), max_retry=9)
         await watch.until(info, TaskState.ARCHIVED)
 
@@ -320,9 +317,7 @@ async def test_skip_retry_archives(broker_url: str, client: Client, watch: Watch
 
 async def test_revoke_drops(broker_url: str, client: Client, watch: Watch) -> None:
     """RevokeTask drops the task: neither retried nor archived, nor kept, nor a failure."""
-    async with serving(
-        broker_url, raising(RevokeTask("not needed")), state_prober=watch.prober
-    ):
+    async with serving(broker_url, raising(RevokeTask("not needed")), state_prober=watch.prober):
         info = await client.enqueue(Task("t"), retention=60, unique=60)
         await watch.until(info, TaskState.COMPLETED)
         await client.enqueue(Task("t"), unique=60, process_in=60)  # The lock is free.
@@ -336,7 +331,7 @@ async def test_retry_later_spends_a_retry(broker_url: str, client: Client, watch
     """RetryLater retries after the delay that it names; otherwise it is a failure."""
     async with serving(
         broker_url,
-        raising(RetryLater(datetime.timedelta(minutes=5), "rate limit")),
+        raising(RetryLater(dt.timedelta(minutes=5), "rate limit")),
         state_prober=watch.prober,
     ):
         info = await client.enqueue(Task("t"))
@@ -358,9 +353,7 @@ async def test_retry_later_is_limited(broker_url: str, client: Client, watch: Wa
 
 async def test_snooze_spends_no_retry(broker_url: str, client: Client, watch: Watch) -> None:
     """Snooze runs the task again after its delay, as often as it likes, and counts nothing."""
-    async with serving(
-        broker_url, raising(Snooze(0, "not my turn")), state_prober=watch.prober
-    ):
+    async with serving(broker_url, raising(Snooze(0, "not my turn")), state_prober=watch.prober):
         info = await client.enqueue(Task("t"), max_retry=0)
         await watch.until(info, TaskState.RETRY, times=2)
 
@@ -451,7 +444,7 @@ async def test_unfit_arguments_of_another_task_are_a_failure(
 # --- Whatever a handler may raise ------------------------------------------------------------
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     """An error that cannot be shown."""
 
     def __str__(self) -> str:
@@ -475,7 +468,7 @@ class Homemade(BaseException):
         (ExceptionGroup("some", [ValueError("one")]), "ExceptionGroup: some"),
         (Homemade("odd"), "Homemade: odd"),
         (StopAsyncIteration("end"), "StopAsyncIteration"),
-        (Unprintable(), "Unprintable: (its text cannot be shown)"),
+        (UnprintableError(), "UnprintableError: (its text cannot be shown)"),
         (ValueError("x" * 1_000_000), "x... ("),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
@@ -499,9 +492,7 @@ async def test_any_error_is_a_failure(
 
 async def test_error_names_file_and_line(broker_url: str, client: Client, watch: Watch) -> None:
     """The recorded error says where it was raised."""
-    async with serving(
-        broker_url, raising(ZeroDivisionError("why")), state_prober=watch.prober
-    ):
+    async with serving(broker_url, raising(ZeroDivisionError("why")), state_prober=watch.prober):
         info = await client.enqueue(Task("t"))
         await watch.until(info, TaskState.RETRY)
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         LeaseGuard,
         Placement,
     )
+    from headrace._limits import QueueLimits
 
 __all__ = ["Call", "FakeBroker", "FakeGuard"]
 
@@ -288,6 +289,12 @@ class FakeBroker:
     async def reclaim(self, queue: str) -> int:
         """Find no set past its deadline."""
         return await self._call("reclaim", queue, default=0)
+
+    # --- Limits ----------------------------------------------------------------------------
+
+    async def set_limits(self, queue: str, limits: QueueLimits | None) -> None:
+        """Accept them."""
+        await self._call("set_limits", queue, limits, default=None)
 
     # --- The whole -------------------------------------------------------------------------
 

@@ -339,9 +339,10 @@ def _known_queue(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _expiries(snapshot: Snapshot) -> Iterator[str]:
+    limits = QueueKeys(snapshot.queue).limits  # The only one of ours that is configuration.
     for name, key in snapshot.keys.items():
         must_expire = name.startswith(("unique:", "headrace:")) or _DAILY.fullmatch(name)
-        stays = _expected_type(name) is not None and not must_expire
+        stays = name == limits or (_expected_type(name) is not None and not must_expire)
         if key.expires == stays:
             yield f"{name} {'expires' if key.expires else 'does not expire'}"
 

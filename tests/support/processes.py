@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
@@ -31,7 +31,7 @@ class Event:
     """Something that happened in a worker."""
 
     kind: str
-    """``ready``, or what became of a task: ``begin``, ``end``, ``cancelled``."""
+    """``ready`` and ``closed``, or what became of a task: ``begin``, ``end``, ``cancelled``."""
     task: str
     pid: int
     at: float
@@ -60,9 +60,7 @@ class Journal:
         """Return the events of a kind, oldest first; *pid*: of one worker only."""
         with self._happened:
             return [
-                event
-                for event in self._events
-                if event.kind == kind and pid in {None, event.pid}
+                event for event in self._events if event.kind == kind and pid in {None, event.pid}
             ]
 
     def tasks(self, kind: str, pid: int | None = None) -> set[str]:
@@ -122,7 +120,7 @@ class JournalingWorker:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments
                 [
                     sys.executable,
-                    *("-X", "dev", "-W", "error"),
+                    *("-W", "error"),
                     *("-m", "tests.process.app", redis_url, str(journal.fd), json.dumps(options)),
                 ],
                 cwd=ROOT,

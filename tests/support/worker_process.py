@@ -62,10 +62,6 @@ class WorkerProcess:
                 time.sleep(0.02)
         raise TimeoutError(f"worker {self.pid} was not ready within {START_TIMEOUT:g} s")
 
-    def send(self, signum: signal.Signals) -> None:
-        """Send it a signal."""
-        self._process.send_signal(signum)
-
     def wait(self) -> int:
         """Wait until it has ended, and return its exit code."""
         return self._process.wait(END_TIMEOUT)
@@ -75,7 +71,7 @@ class WorkerProcess:
         try:
             if self._process.poll() is None:
                 self.wait_until_ready()
-                self.send(signal.SIGTERM)
+                self._process.send_signal(signal.SIGTERM)
             return self.wait()
         finally:
             self.kill()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+import uuid
 from typing import TYPE_CHECKING
 
 from headrace import Client, Router, Task, TaskContext, TaskState
+from headrace._broker.keys import QueueKeys
+from headrace._broker.redis import RedisBroker
 from tests.server.helpers import Watch, request_cancel, serving
 
 if TYPE_CHECKING:
@@ -13,13 +17,13 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis, RedisCluster
 
-__all__ = ["everything"]
+__all__ = ["everything", "guard_extends"]
 
 QUEUES = {"critical": 6, "default": 3, "low": 1}
 
 
 def _joined(group: str, tasks: Sequence[Task]) -> Task:
-    return Task("add", {"a": len(tasks), "b": 0}, retention=60, task_id=f"group {group}")
+    return Task("add", {"a": len(tasks), "b": 0}, retention=60, task_id=group)
 
 
 def _router(entered: asyncio.Event) -> Router:
@@ -44,13 +48,23 @@ def _router(entered: asyncio.Event) -> Router:
     return router
 
 
-async def everything(redis: str | Redis | RedisCluster) -> None:
-    """Enqueue, run, retry, schedule, aggregate, cancel; look at the result of each."""
+async def everything(
+    redis: str | Redis | RedisCluster, *, producer: str = "", operator: str = ""
+) -> None:
+    """Enqueue, run, retry, schedule, aggregate, cancel; look at the result of each.
+
+    Args:
+        redis: Where the worker finds Redis.
+        producer: Where the client finds it, if elsewhere, or as another user.
+        operator: The same for whoever cancels tasks.
+    """
     watch, entered = Watch(), asyncio.Event()
+    group = str(uuid.uuid4())
     async with (
-        Client(redis) as client,
+        Client(producer or redis) as client,
+        Client(operator or redis) as other,
         serving(
-            redis,  # type: ignore[arg-type]  # A client will do, too.
+            redis,
             _router(entered),
             queues=QUEUES,
             state_prober=watch.prober,
@@ -64,7 +78,9 @@ async def everything(redis: str | Redis | RedisCluster) -> None:
         await server.ping()
         await client.ping()
         infos = [
-            await client.enqueue(Task("add", {"a": n, "b": 1}), queue=queue, unique=60, retention=60)
+            await client.enqueue(
+                Task("add", {"a": n, "b": 1}), queue=queue, unique=60, retention=60
+            )
             for n, queue in enumerate(QUEUES)
         ]
         many = await client.enqueue_many(
@@ -72,7 +88,7 @@ async def everything(redis: str | Redis | RedisCluster) -> None:
         )
         flaky = await client.enqueue(Task("flaky"), queue="critical", retention=60)
         later = await client.enqueue(Task("add", {"a": 20, "b": 1}), process_in=1, retention=60)
-        await client.enqueue_many([Task("x") for _ in range(3)], group="g", queue="low")
+        await client.enqueue_many([Task("x") for _ in range(3)], group=group, queue="low")
         endless = await client.enqueue(Task("endless"), max_retry=0)
 
         assert [1, 2, 3] == [await client.result(info, timeout=20) for info in infos]
@@ -80,11 +96,33 @@ async def everything(redis: str | Redis | RedisCluster) -> None:
         assert TaskState.SCHEDULED == later.state
         assert 21 == await client.result(later, timeout=20)
         assert 2 == await client.result(flaky, timeout=20)
-        await watch.until("group g", TaskState.COMPLETED)
-        assert 3 == await client.result("group g", queue="low")
+        await watch.until(group, TaskState.COMPLETED)
+        assert 3 == await client.result(group, queue="low")
 
         await entered.wait()
-        assert await request_cancel(client, endless)
+        assert await request_cancel(other, endless)
         await watch.until(endless, TaskState.ARCHIVED)
         report = await client.get_task(endless.id)
         assert "cancelled on request" in report.last_error
+
+
+async def guard_extends(redis: str | Redis | RedisCluster) -> None:
+    """Have the guard thread's client extend leases in several queues."""
+    broker = RedisBroker(redis)
+    async with Client(redis) as client:
+        for queue in QUEUES:
+            await client.enqueue(Task("t"), queue=queue)
+    got = await broker.dequeue(dict.fromkeys(QUEUES, 1), token="token", lease_duration=5)
+    leases = [attempt.lease for attempt in got.attempts]
+    assert set(QUEUES) == {lease.queue for lease in leases}
+    guard = broker.lease_guard()
+    assert guard is not None
+    await asyncio.to_thread(guard.extend, leases, 500.0)
+    await asyncio.to_thread(guard.close)
+    ends = [
+        await broker._link.commands.one(("ZSCORE", QueueKeys(one.queue).lease, one.task_id))
+        for one in leases
+    ]
+    await broker.close()
+
+    assert all(float(end) > time.time() + 400 for end in ends)

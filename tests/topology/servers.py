@@ -59,8 +59,9 @@ class SentinelGroup:
 
     def __init__(self, executable: str) -> None:
         self._executable = executable
-        self.master = RedisServer(executable)
-        self.replica = RedisServer(executable)
+        # By default a master lets replicas wait for 5 s, in case there are more of them.
+        self.master = RedisServer(executable, repl_diskless_sync_delay="0")
+        self.replica = RedisServer(executable, repl_diskless_sync_delay="0")
         self.port = free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="headrace-sentinel-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,6 +80,14 @@ class SentinelGroup:
     def fail_over(self) -> None:
         """Kill the master, and return when the replica is master."""
         self.master.kill()
+        self.until_switched()
+
+    def switch(self) -> None:
+        """Have the sentinel make the replica master, and return when it is."""
+        with client_of(self.port) as sentinel:
+            # It refuses until it has heard of the replica's health.
+            command = ("SENTINEL", "FAILOVER", self.name)
+            eventually(lambda: sentinel.execute_command(*command), "the order to fail over")
         self.until_switched()
 
     def until_switched(self) -> None:
@@ -155,11 +164,15 @@ class ClusterOfThree:
                 executable,
                 cluster_enabled="yes",
                 cluster_node_timeout="2000",
+                cluster_require_full_coverage="no",
                 appendonly="yes",
                 appendfsync="always",
             )
             for _ in range(3)
         ]
+        for node in self.nodes:
+            while node.port + 10_000 > 65_535:  # Where the nodes talk to each other.
+                node.port = free_port()
 
     @property
     def url(self) -> str:
@@ -199,10 +212,10 @@ class ClusterOfThree:
         for node in self.nodes:
             eventually(lambda node=node: is_whole(node), "the cluster")  # type: ignore[misc]
 
-    def node_of(self, queue: str) -> RedisServer:
-        """Return the node that holds a queue."""
+    def node_of(self, key: str) -> RedisServer:
+        """Return the node that holds a key."""
         with self.nodes[0].client() as client:
-            slot = client.execute_command("CLUSTER", "KEYSLOT", f"asynq:{{{queue}}}:pending")
+            slot = client.execute_command("CLUSTER", "KEYSLOT", key)
         return self.nodes[int(slot) * 3 // SLOTS]
 
     def close(self) -> None:

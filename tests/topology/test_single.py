@@ -11,7 +11,7 @@ import redis.asyncio
 from headrace import BrokerError, Client, InvalidOptionError, Server, Task
 from tests.server.helpers import Gate, job, serving
 from tests.support.redis_server import RedisServer, free_port
-from tests.topology.scenario import everything
+from tests.topology.scenario import everything, guard_extends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,7 @@ async def test_unix_socket(redis_executable: str, tmp_path: Path) -> None:
     with RedisServer(redis_executable, unixsocket=str(path)):
         await everything(f"unix://{path}")
         await everything(f"redis-socket://{path}?db=2")
+        await guard_extends(f"unix://{path}?db=3")
 
 
 @pytest.mark.parametrize("decode_responses", [False, True])
@@ -50,7 +51,9 @@ async def test_client_of_the_users(redis_url: str, *, decode_responses: bool) ->
     await own.set("mine", "1")
     await everything(own)
 
-    assert "1" == (await own.get("mine") if decode_responses else (await own.get("mine")).decode())
+    await guard_extends(own)
+
+    assert ("1" if decode_responses else b"1") == await own.get("mine")
     await own.aclose()
 
 
@@ -60,7 +63,7 @@ async def test_connections_of_the_users_client_are_left_alone(redis_executable: 
         own = redis.asyncio.Redis(host="127.0.0.1", port=server.port, max_connections=1)
         await own.ping()
         [mine] = [one for one in probe.client_list() if one["id"] != str(probe.client_id())]
-        async with serving(own, Gate()):  # type: ignore[arg-type]  # A client will do, too.
+        async with serving(own, Gate()):
             await own.ping()
         left = [one["id"] for one in probe.client_list()]
         await own.aclose()
@@ -86,13 +89,12 @@ def with_credentials(server: RedisServer, credentials: str) -> str:
     return server.url.replace("redis://", f"redis://{credentials}@")
 
 
-async def test_password_in_the_url(
-    locked: RedisServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_password_in_the_url(locked: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """Credentials in a URL work, and appear in no log line and no repr."""
     caplog.set_level(logging.DEBUG, logger="headrace")
     url = with_credentials(locked, f":{SECRET}")
     await everything(url)
+    await guard_extends(url)
     shown = f"{Server(url, Gate())!r} {Client(url)!r} {caplog.text}"
 
     assert SECRET not in shown
@@ -131,9 +133,7 @@ async def test_wrong_credentials_say_so(locked: RedisServer, credentials: str) -
         "redis+cluster://user:{secret}@127.0.0.1:{port}",
     ],
 )
-async def test_errors_show_no_credentials(
-    url: str, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_errors_show_no_credentials(url: str, caplog: pytest.LogCaptureFixture) -> None:
     """When Redis cannot be reached, no error and no log line repeats the credentials."""
     caplog.set_level(logging.DEBUG, logger="headrace")
     url = url.format(secret=SECRET, port=free_port())

@@ -4,7 +4,7 @@ Each mistake is marked with the error that mypy reports and the one that pyright
 are told to complain about marks without an error, so a mistake that goes unseen fails the test.
 """
 
-# ruff: noqa: ARG001, B008 - functions that only type checkers read
+
 
 from __future__ import annotations
 

@@ -62,28 +62,32 @@ class Attempts:
         if all(isinstance(reply, BrokerError) for reply in replies):
             checked(replies[0])
         attempts: list[Attempt] = []
-        exhausted, paused = set(), set()
+        exhausted, paused, limited = set(), set(), {}
         now = 0.0
         for (queue, size), reply in zip(asked, replies, strict=True):
             if isinstance(reply, BrokerError):  # The others' tasks are taken all the same.
-                _log.error("Could not dequeue from queue %r: %s", queue, reply)
+                fault = "Could not dequeue from queue %r"
+                self._link.log.fault(("dequeue", queue), fault, queue, exc=reply)
                 exhausted.add(queue)
                 continue
-            moment, is_paused, dropped, taken = reply
+            self._link.log.recovered(("dequeue", queue))
+            moment, is_paused, dropped, taken, wait = reply
             now = float(moment)
             _report_dropped(queue, dropped)
             if len(taken) // 2 + len(dropped) < size:
                 exhausted.add(queue)
             if is_paused:
                 paused.add(queue)
+            if wait:
+                limited[queue] = float(wait)
             attempts += await self._attempts(queue, token, taken)
-        return Dequeued(attempts, now, frozenset(exhausted), frozenset(paused))
+        return Dequeued(attempts, now, frozenset(exhausted), frozenset(paused), limited)
 
     def _dequeue_call(self, queue: str, size: int, token: str, lease_duration: float) -> Call:
         keys = self._link.keys(queue)
         return Call(
             "dequeue",
-            (keys.pending, keys.active, keys.lease, keys.paused),
+            (keys.pending, keys.active, keys.lease, keys.paused, keys.limits, keys.starts),
             (self._link.now(), size, token, repr(lease_duration), keys.task_prefix),
         )
 

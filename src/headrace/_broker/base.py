@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from headrace._audit import Finding
     from headrace._errors import HeadraceError
+    from headrace._limits import QueueLimits
     from headrace._message import TaskMessage
     from headrace._task import TaskInfo, TaskState
 
@@ -49,6 +51,9 @@ class Dequeued:
     """Queues that had less than was asked for."""
     paused: frozenset[str] = frozenset()
     """Those of them that are paused: to wait for their tasks would return at once."""
+    limited: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Those of them that hold more, which a limit keeps back -> seconds until it may give more;
+    infinity: once a running one has ended. To wait for their tasks would return at once."""
 
 
 # --- Enqueue -------------------------------------------------------------------------------
@@ -227,7 +232,7 @@ class ProcessorBroker(Protocol):
         """Take up to ``quotas[queue]`` tasks of each queue, in the order of *quotas*.
 
         The token identifies this call for good: when its answer is lost, the tasks that it
-        took are found by it.
+        took are found by it. What the limits of a queue do not allow stays in it.
         """
         ...
 
@@ -315,6 +320,26 @@ class UpkeepBroker(Protocol):
         ...
 
 
+class ReconcilerBroker(Protocol):
+    """The reconciler's side."""
+
+    async def claim_reconcile(self, queue: str, seconds: float) -> bool:
+        """Return whether the caller is to reconcile *queue*; for *seconds*, no other is.
+
+        False, too, if there is nothing of the queue yet.
+        """
+        ...
+
+    def reconcile(
+        self, queue: str, *, lease_duration: float, max_crashes: int
+    ) -> AsyncIterator[Sequence[Finding]]:
+        """Put right what is wrong in *queue*; yield what that was after every small step.
+
+        Where a pass is left unfinished, the next one goes on.
+        """
+        ...
+
+
 class AggregatorBroker(Protocol):
     """The aggregator's side."""
 
@@ -344,6 +369,14 @@ class AggregatorBroker(Protocol):
         ...
 
 
+class LimitsBroker(Protocol):
+    """The side of a server that is given limits."""
+
+    async def set_limits(self, queue: str, limits: QueueLimits | None) -> None:
+        """Limit what workers take from *queue*, in place of earlier limits; None: no limits."""
+        ...
+
+
 class Broker(
     EnqueueBroker,
     ProcessorBroker,
@@ -351,6 +384,8 @@ class Broker(
     HeartbeatBroker,
     UpkeepBroker,
     AggregatorBroker,
+    ReconcilerBroker,
+    LimitsBroker,
     Protocol,
 ):
     """All of it."""

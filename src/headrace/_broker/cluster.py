@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import redis
@@ -18,7 +19,7 @@ from headrace._broker.single import BLOCK_SECONDS, OWN_SETTINGS, TIMEOUTS
 from headrace._broker.urls import Hosts, safe_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from redis.asyncio.client import PubSub
 
@@ -35,6 +36,7 @@ class Cluster:
     kwargs: Mapping[str, Any]
     address: str
     bell: None = None
+    _turns: Iterator[int] = dataclasses.field(default_factory=itertools.count)
 
     def _client(self, **more: object) -> Sender:
         nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in self.nodes]
@@ -55,8 +57,9 @@ class Cluster:
         return self._client(socket_timeout=BLOCK_SECONDS + 5)
 
     def pubsub(self) -> PubSub:
-        # A message that one node publishes reaches the subscribers of all.
-        host, port = self.nodes[0]
+        # A message that one node publishes reaches the subscribers of all. Each call takes the
+        # next node: the last one may be gone.
+        host, port = self.nodes[next(self._turns) % len(self.nodes)]
         kwargs = {k: v for k, v in self.kwargs.items() if k in {"username", "password", "ssl"}}
         return redis.asyncio.Redis(
             host=host, port=port, retry=Retry(NoBackoff(), 0), **{**TIMEOUTS, **kwargs}

@@ -13,7 +13,6 @@ from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import SentinelConnectionPool
 
 from headrace._broker import cluster, memory, sentinel
-from headrace._broker.sentinel import SentinelMaster
 from headrace._broker.single import Single, parameters
 from headrace._broker.urls import safe_url, what_is_wrong
 from headrace._errors import InvalidOptionError
@@ -67,10 +66,7 @@ def _of_client(client: redis.asyncio.Redis) -> Connector:
     pool = client.connection_pool
     kwargs = {k: v for k, v in pool.connection_kwargs.items() if k not in _NOT_TAKEN_OVER}
     if isinstance(pool, SentinelConnectionPool):
-        kwargs.pop("connection_pool", None)
-        return SentinelMaster(
-            pool.service_name, pool.sentinel_manager, kwargs, f"sentinel:{pool.service_name}"
-        )
+        return sentinel.of_pool(pool, kwargs)
     if memory.is_fake(pool.connection_class):
         return Single(
             kwargs, pool.connection_class, "memory:", bell=memory.bell_of(kwargs["server"])

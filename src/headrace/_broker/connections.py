@@ -7,11 +7,14 @@ one timer for each write and each reply. Here a round trip has one timer, and co
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import hiredis
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from headrace._broker.faults import FOREIGN_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +134,33 @@ class ClusterSender:
         self._client = client
 
     async def send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
-        """Send commands, at the same time to all nodes. See `Sender.send`."""
+        """Send commands, at the same time to all nodes. See `Sender.send`.
+
+        While one node does not answer, the others' replies must not be lost, for their commands
+        were applied: then the error stands in the place of each reply that is missing. It is
+        raised only if no node answered.
+        """
+        by_key: defaultdict[Argument, list[int]] = defaultdict(list)
+        for index, command in enumerate(commands):
+            by_key[_slot_of(command)].append(index)
+        answers = await asyncio.gather(
+            *(self._send([commands[index] for index in some]) for some in by_key.values()),
+            return_exceptions=True,
+        )
+        replies: list[object] = [None] * len(commands)
+        errors: list[BaseException] = []
+        for some, answer in zip(by_key.values(), answers, strict=True):
+            if isinstance(answer, BaseException):
+                errors.append(answer)
+            each = [answer] * len(some) if isinstance(answer, BaseException) else answer
+            for index, reply in zip(some, each, strict=True):
+                replies[index] = reply
+        for error in errors:
+            if len(errors) == len(answers) or not isinstance(error, FOREIGN_ERRORS):
+                raise error
+        return replies
+
+    async def _send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
         pipeline = self._client.pipeline(transaction=False)
         for command in commands:
             pipeline.execute_command(*command)
@@ -140,3 +169,11 @@ class ClusterSender:
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         await self._client.aclose()
+
+
+def _slot_of(command: tuple[Argument, ...]) -> Argument:
+    """Return what decides on the node of a command: its first key; "" where any will do."""
+    name, *arguments = command
+    if name in {"EVAL", "EVALSHA"}:
+        return arguments[2]
+    return "" if name in {"INFO", "PING", "PUBLISH", "TIME"} else arguments[0]

@@ -75,8 +75,8 @@ _ADVICE: Final = {
     "READONLY": "this Redis is a read-only replica",
     "MISCONF": "Redis cannot save to disk and refuses writes",
 }
-
-
+# What a script says whose caller lacks a right.
+_DENIED: Final = re.compile(r"The user executing the script can't")
 # What the cluster's client says while the nodes do not agree, or some are missing.
 _UNSETTLED: Final = re.compile(r"^(All slots are not covered|startup_nodes could not agree)")
 
@@ -94,6 +94,8 @@ def _code(error: BaseException) -> str:
     text = str(error)
     if _UNSETTLED.match(text):
         return "CLUSTERDOWN"
+    if _DENIED.search(text):
+        return "NOPERM"
     match = _WRAPPED.search(text) or _LEADING.match(text)
     return match[1] if match else ""
 

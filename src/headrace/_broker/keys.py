@@ -14,6 +14,7 @@ __all__ = [
     "QUEUES",
     "SCHEDULERS",
     "SERVERS",
+    "STORED_SCHEDULES",
     "WORKERS",
     "QueueKeys",
     "scheduler_history_key",
@@ -31,6 +32,8 @@ WORKERS: Final = "asynq:workers"
 """Sorted set: the key of a server's running tasks -> its expiry."""
 SCHEDULERS: Final = "asynq:schedulers"
 """Sorted set: the key of a scheduler's entries -> its expiry."""
+STORED_SCHEDULES: Final = "headrace:schedules"
+"""Hash: the ID of a stored schedule -> the schedule."""
 CANCEL_CHANNEL: Final = "asynq:cancel"
 """Channel: the IDs of tasks to be cancelled."""
 
@@ -48,7 +51,7 @@ class QueueKeys:
 
     @property
     def own_prefix(self) -> str:
-        """What the keys begin with that only Headrace knows; each of them has a TTL."""
+        """What the keys begin with that only Headrace knows; all but the limits have a TTL."""
         return f"headrace:{{{self.queue}}}:"
 
     @property
@@ -121,6 +124,16 @@ class QueueKeys:
         """String: how many attempts failed in all."""
         return f"asynq:{{{self.queue}}}:failed"
 
+    @property
+    def limits(self) -> str:
+        """Hash: how much of the queue may run; see set_limits.lua. It has no TTL."""
+        return f"headrace:{{{self.queue}}}:limits"
+
+    @property
+    def starts(self) -> str:
+        """List: when tasks were started, while the queue's rate is limited."""
+        return f"headrace:{{{self.queue}}}:starts"
+
     def processed_on(self, day: date) -> str:
         """Return the string that counts the tasks processed on *day* (UTC)."""
         return f"asynq:{{{self.queue}}}:processed:{day:%Y-%m-%d}"
@@ -140,6 +153,10 @@ class QueueKeys:
     def aggregation_set(self, group: str, set_id: str) -> str:
         """Return the sorted set of the IDs taken out of *group*, to be aggregated."""
         return f"asynq:{{{self.queue}}}:g:{group}:{set_id}"
+
+    def tick(self, entry_id: str) -> str:
+        """Return the string that tells how far a scheduler's entry has come."""
+        return f"{self.own_prefix}tick:{entry_id}"
 
     def unique(self, task_type: str, payload: bytes | None) -> str:
         """Return the uniqueness lock, a string: the holder's ID. None: no payload."""

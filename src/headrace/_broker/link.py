@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Commands
 from headrace._broker.keys import QueueKeys
 from headrace._clock import SYSTEM_CLOCK
+from headrace._log import RateLimitedLog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +49,7 @@ class Link:
         self.clock = clock
         self._now = now
         self.keys = functools.cache(QueueKeys)
+        self.log = RateLimitedLog(logging.getLogger("headrace.broker"))
 
     @functools.cached_property
     def commands(self) -> Commands:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Final
 
 from headrace._broker.admin import Admin
 from headrace._broker.attempts import Attempts
+from headrace._broker.auditing.mixin import Auditing
 from headrace._broker.connect import connector
 from headrace._broker.faults import FOREIGN_ERRORS, broker_error
+from headrace._broker.fleet import Fleet
 from headrace._broker.groups import Groups
 from headrace._broker.inspect import Inspection
+from headrace._broker.limits import Limits
 from headrace._broker.link import Link
+from headrace._broker.listing import Listing
+from headrace._broker.schedules import Schedules
 from headrace._broker.upkeep import Upkeep
 from headrace._broker.waiting import Waiting
 from headrace._broker.writing import Writing
@@ -31,7 +36,19 @@ _log = logging.getLogger("headrace.broker")
 MINIMUM_VERSION: Final = (6, 2)
 
 
-class RedisBroker(Writing, Attempts, Upkeep, Groups, Inspection, Admin):
+class RedisBroker(
+    Writing,
+    Attempts,
+    Upkeep,
+    Groups,
+    Listing,
+    Inspection,
+    Fleet,
+    Admin,
+    Limits,
+    Schedules,
+    Auditing,
+):
     """Everything that Headrace asks of Redis.
 
     Args:

@@ -27,13 +27,14 @@ from headrace._broker.single import (
 from headrace._broker.urls import Hosts, safe_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from redis.asyncio.client import PubSub
+    from redis.asyncio.connection import AbstractConnection
 
     from headrace._broker.connections import Sender
 
-__all__ = ["SentinelMaster", "from_url"]
+__all__ = ["SentinelMaster", "from_url", "of_pool"]
 
 
 class _Connections(Connections):
@@ -106,16 +107,15 @@ class SentinelMaster:
         return client
 
 
-def of_pool(pool: SentinelConnectionPool) -> SentinelMaster:
-    """Use the settings of a user's client; its own connections stay its own."""
+def of_pool(pool: SentinelConnectionPool, kwargs: Mapping[str, Any]) -> SentinelMaster:
+    """Find the master as *pool*, of a user's client, does: by connections of our own."""
     theirs = pool.sentinel_manager
     each = [node.connection_pool.connection_kwargs for node in theirs.sentinels]
     manager = Sentinel(  # type: ignore[no-untyped-call]  # redis-py's.
-        [(kwargs["host"], kwargs["port"]) for kwargs in each],
+        [(one["host"], one["port"]) for one in each],
         min_other_sentinels=theirs.min_other_sentinels,
         sentinel_kwargs={**theirs.sentinel_kwargs, "retry": Retry(NoBackoff(), 0)},
     )
-    kwargs = {k: v for k, v in pool.connection_kwargs.items() if k not in NOT_TAKEN_OVER}
     return SentinelMaster(pool.service_name, manager, kwargs, f"sentinel:{pool.service_name}")
 
 

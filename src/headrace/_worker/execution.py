@@ -21,6 +21,7 @@ from headrace._worker.outcome import (
     is_request,
     remaining,
 )
+from headrace._worker.reporter import outcome_of
 
 if TYPE_CHECKING:
     import logging
@@ -119,19 +120,30 @@ class Execution:
         task = Task._from_wire(  # noqa: SLF001 - made for this
             self.attempt.message.type, self.attempt.message.payload, self.attempt.message.headers
         )
+        watch = reporter.watch(self.attempt)
         if reporter.active:
             reporter.started(self.attempt)
-        transition = await self._judge(task, await self._call(task))
-        if transition is None:
-            reporter.lost(self.attempt)
-            return
-        applied = await executor.finisher.finish(
-            Finish(self.lease, transition, self.attempt.message.unique_key), self.lease_until
-        )
-        if applied is Applied.LOST:
+        applied: Applied | None = Applied.LOST
+        try:
+            ending = await self._call(task)
+            if watch is not None:
+                watch.stop()
+            transition = await self._judge(task, ending)
+            if transition is not None:
+                applied = await executor.finisher.finish(
+                    Finish(self.lease, transition, self.attempt.message.unique_key),
+                    self.lease_until,
+                )
+            if watch is not None:
+                watch.outcome = outcome_of(transition, applied, returned=ending.returned)
+        finally:
+            if watch is not None:
+                watch.close()
+        if transition is None or applied is Applied.LOST:
             reporter.lost(self.attempt)
         elif reporter.active:
-            reporter.finished(self.attempt, transition, self._now())
+            report = reporter.awaited if applied is None else reporter.finished
+            report(self.attempt, transition, self._now())
 
     async def _call(self, task: Task) -> _Ending:
         """Call the handler, within its limits."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace._broker.base import Applied, Finish
 from headrace._errors import BrokerError
 from headrace._groupcommit import GroupCommit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.base import FinisherBroker
+    from headrace._broker.base import Applied, Finish, FinisherBroker
+    from headrace._events import Events
     from headrace._log import RateLimitedLog
     from headrace._worker.syncer import Syncer
 
@@ -25,12 +25,21 @@ class Finisher:
         broker: Where to write.
         syncer: Takes over what could not be written.
         log: Where failures go.
+        events: Tells how many were written at once; None: nobody asks.
     """
 
-    def __init__(self, broker: FinisherBroker, syncer: Syncer, *, log: RateLimitedLog) -> None:
+    def __init__(
+        self,
+        broker: FinisherBroker,
+        syncer: Syncer,
+        *,
+        log: RateLimitedLog,
+        events: Events | None = None,
+    ) -> None:
         self._broker = broker
         self._syncer = syncer
         self._log = log
+        self._events = events
         self._commit: GroupCommit[tuple[Finish, float], Applied | None] = GroupCommit(self._write)
 
     async def finish(self, finish: Finish, lease_until: float) -> Applied | None:
@@ -60,4 +69,6 @@ class Finisher:
                 self._syncer.add([finish], lease_until)
             return [None] * len(group)
         self._log.recovered("finish")
+        if self._events is not None and self._events.observers:
+            self._events.tell(lambda observer: observer.ends_written(len(group)))
         return answers

@@ -11,6 +11,7 @@ from headrace._broker.base import MAX_ITEMS
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff
 from headrace._worker._queues import each_queue
+from headrace._worker._redisclock import RedisClock
 
 if TYPE_CHECKING:
     import random
@@ -25,8 +26,6 @@ __all__ = ["Forwarder"]
 
 _MAX_ROUNDS = 100
 _AFTER_THE_SECOND = 0.002
-_MAX_DRIFT = 0.001
-_JUMP = 0.5
 
 
 class Forwarder:
@@ -57,7 +56,7 @@ class Forwarder:
         self._interval = max(1, round(interval))
         self._log = log
         self._backoff = Backoff(rng)
-        self._redis_clock = _RedisClock(log)
+        self._redis_clock = RedisClock(log)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> NoReturn:
         """Forward due tasks until cancelled."""
@@ -101,38 +100,3 @@ class Forwarder:
         due = (math.floor(now / self._interval) + 1) * self._interval
         # A little later, or rounding could send the pass just before the second.
         return due - now + _AFTER_THE_SECOND
-
-
-class _RedisClock:
-    """Redis's clock, told from the event loop's.
-
-    Redis read its clock some time between question and answer, so each answer bounds the
-    difference of the clocks from both sides; the bounds of several answers narrow it down
-    further than the best of them, and a slow answer does no harm.
-    """
-
-    def __init__(self, log: RateLimitedLog) -> None:
-        self._log = log
-        self._low, self._high, self._observed_at = -math.inf, math.inf, 0.0
-
-    def observe(self, asked: float, answered: float, redis_time: float) -> None:
-        """Take in an answer: *asked* and *answered* in loop time, *redis_time* in Unix time."""
-        low, high = redis_time - answered, redis_time - asked
-        drift = _MAX_DRIFT * (answered - self._observed_at)
-        known_low, known_high = self._low - drift, self._high + drift
-        jump = max(low - known_high, known_low - high)
-        if jump > 0:  # One of the clocks was set: what was known is worth nothing.
-            if jump > _JUMP:
-                self._log.logger.warning(
-                    "Redis's clock and this process's moved by %.1f s against each other",
-                    jump,
-                    extra={"seconds": jump},
-                )
-            self._low, self._high = low, high
-        else:
-            self._low, self._high = max(low, known_low), min(high, known_high)
-        self._observed_at = answered
-
-    def time(self) -> float:
-        """Return Redis's Unix time. Only after an answer."""
-        return anyio.current_time() + (self._low + self._high) / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from typing import TYPE_CHECKING, NoReturn
 
 import anyio
@@ -10,11 +11,12 @@ import anyio
 from headrace._errors import BrokerError
 from headrace._message import ServerInfo, WorkerInfo
 from headrace._worker._backoff import Backoff
+from headrace._worker._queues import each_queue
 from headrace._worker.outcome import Cause
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from anyio.abc import TaskStatus
 
@@ -52,6 +54,7 @@ class Heartbeater:
         interval: Seconds between beats.
         log: Where failures go.
         rng: Spreads the tries while Redis does not answer.
+        on_beat: Called after each beat that Redis took.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Heartbeater:
         interval: float,
         log: RateLimitedLog,
         rng: random.Random,
+        on_beat: Callable[[], None] | None = None,
     ) -> None:
         self._broker = broker
         self._identity = identity
@@ -73,6 +77,7 @@ class Heartbeater:
         self._lease_duration = lease_duration
         self._interval = interval
         self._log = log
+        self._on_beat = on_beat
         self._backoff = Backoff(rng, cap=min(1.0, interval))
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> NoReturn:
@@ -84,10 +89,11 @@ class Heartbeater:
                     await self.beat()
                 except BrokerError as error:
                     self._log.fault("heartbeat", "Could not send the heartbeat", exc=error)
-                    self._end_overdue()
                     await anyio.sleep(self._backoff.next())
                 else:
                     self._log.recovered("heartbeat")
+                    if self._on_beat is not None:
+                        self._on_beat()
                     self._backoff.reset()
                     await anyio.sleep(self._interval)
         finally:
@@ -100,11 +106,23 @@ class Heartbeater:
         Raises:
             BrokerError: If Redis did not answer.
         """
-        await self._extend()
+        by_queue: defaultdict[str, list[Lease]] = defaultdict(list)
+        for lease in self._running:
+            by_queue[lease.queue].append(lease)
+        try:
+            # Queue by queue: in a cluster one may be out of reach, and the others well.
+            await each_queue(
+                list(by_queue),
+                lambda queue: self._extend(by_queue[queue]),
+                duty="extend the leases",
+                log=self._log,
+            )
+        finally:
+            self._end_overdue()
         await self._publish()
 
-    async def _extend(self) -> None:
-        executions = dict(self._running)
+    async def _extend(self, leases: Sequence[Lease]) -> None:
+        executions = {lease: self._running[lease] for lease in leases if lease in self._running}
         if not executions:
             return
         until = anyio.current_time() + self._lease_duration

@@ -130,7 +130,7 @@ class Judge:
     def _counts(self, error: BaseException) -> bool:
         try:
             return bool(self._is_failure(error))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's code may raise anything
             self._log.exception("is_failure failed; the error counts as a failure")
             return True
 
@@ -142,7 +142,7 @@ class Judge:
                 self._log.error("%s of task %s: %s", type(error).__name__, message.id, problem)
         try:
             return seconds("retry_delay", self._retry_delay(message.retried, error, task))
-        except Exception:
+        except Exception:  # noqa: BLE001 - the user's code may raise anything
             self._log.exception("retry_delay failed; the task is retried after a minute or so")
             return 60.0 + self._rng.uniform(0, 30)
 

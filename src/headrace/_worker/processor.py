@@ -171,6 +171,7 @@ class Processor:
         finally:
             del self.running[execution.lease]
             self._slots.release()
+            self._intake.task_ended(execution.lease.queue)
             self._ended.set()
 
     async def _idle(self, wait: Callable[[], Awaitable[object]]) -> bool:

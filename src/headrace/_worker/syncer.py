@@ -15,7 +15,7 @@ from headrace._worker._queues import each_queue
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from anyio.abc import TaskStatus
 
@@ -35,6 +35,7 @@ class Syncer:
         log: Where failures and losses go.
         rng: Spreads the tries.
         lease_duration: Seconds that a lease lasts. The tries are closer than that.
+        settled: Gets each end that is written, or dropped, and what became of it.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Syncer:
         log: RateLimitedLog,
         rng: random.Random,
         lease_duration: float,
+        settled: Callable[[Finish, Applied], None] | None = None,
     ) -> None:
         self._broker = broker
+        self._settled = settled
         self._log = log
         self._rng = rng
         self._longest_wait = min(5.0, lease_duration / 4)
@@ -119,8 +122,8 @@ class Syncer:
         for start in range(0, len(finishes), MAX_ITEMS):
             batch = finishes[start : start + MAX_ITEMS]
             answers = await self._broker.finish(batch, repeat=True)
-            for finish in batch:
-                self._waiting.pop(finish.lease, None)
+            for finish, applied in zip(batch, answers, strict=True):
+                self._settle(finish, applied)
             lost = [
                 finish.lease.task_id
                 for finish, applied in zip(batch, answers, strict=True)
@@ -134,13 +137,18 @@ class Syncer:
                     extra={"queue": queue, "task_ids": lost},
                 )
 
+    def _settle(self, finish: Finish, applied: Applied) -> None:
+        self._waiting.pop(finish.lease, None)
+        if self._settled is not None:
+            self._settled(finish, applied)
+
     def _drop_ended(self) -> None:
         now = anyio.current_time()
-        ended = [lease for lease, (_, until) in self._waiting.items() if until <= now]
-        for lease in ended:
-            del self._waiting[lease]
+        ended = [finish for finish, until in self._waiting.values() if until <= now]
+        for finish in ended:
+            self._settle(finish, Applied.LOST)
         if ended:
-            self._report_dropped("their leases have ended", ended)
+            self._report_dropped("their leases have ended", [finish.lease for finish in ended])
 
     def _report_dropped(self, reason: str, leases: Sequence[Lease]) -> None:
         self._log.logger.error(

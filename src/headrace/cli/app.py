@@ -6,14 +6,16 @@ import sys
 
 import typer
 
+from headrace.cli.check import check
 from headrace.cli.demo.command import demo
+from headrace.cli.scheduler import scheduler
 from headrace.cli.stats import stats
 from headrace.cli.version import version
 from headrace.cli.worker import worker
 
 __all__ = ["app", "start"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="headrace",
     help="Background tasks for asyncio on Redis.",
     epilog="Set HEADRACE_REDIS_URL instead of repeating --redis. NO_COLOR turns colours off.",
@@ -23,8 +25,8 @@ app = typer.Typer(
     # What gets this far is a fault of ours or of the user's code: the plain traceback says most.
     pretty_exceptions_enable=False,
 )
-for command in (worker, demo, stats, version):
-    app.command()(command)
+for _command in (worker, scheduler, demo, stats, check, version):
+    app.command()(_command)
 
 
 def start() -> None:

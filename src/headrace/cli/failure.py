@@ -48,7 +48,9 @@ class CliError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", code: ExitCode = ExitCode.USAGE) -> None:
         super().__init__(message)
-        self.message, self.hint, self.code = message, hint, code
+        self.message: str = message
+        self.hint: str = hint
+        self.code: ExitCode = code
 
 
 def explained(command: Callable[P, R]) -> Callable[P, R]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_reloading"]
 
-log = logging.getLogger("headrace.reload")
+log: logging.Logger = logging.getLogger("headrace.reload")
 
 
 def run_reloading(arguments: Sequence[str], *, patience: float) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["worker"]
 
 DEFAULT_SHUTDOWN_TIMEOUT = 8.0
-log = logging.getLogger("headrace.worker")
+log: logging.Logger = logging.getLogger("headrace.worker")
 
 TargetArgument = Annotated[
     str,
@@ -63,6 +63,19 @@ LogLevelOption = Annotated[
     LogLevel | None, typer.Option(show_default="info", help="How much to log.")
 ]
 LogFormatOption = Annotated[LogFormat | None, typer.Option(show_default="text", help="How to log.")]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        metavar="PORT",
+        show_default=False,
+        help="Serve /metrics, /healthz and /readyz on this port, such as 9876.",
+    ),
+]
+MetricsHostOption = Annotated[
+    str, typer.Option(metavar="ADDRESS", help="Where to serve them; 0.0.0.0 is everywhere.")
+]
 ReloadOption = Annotated[
     bool, typer.Option("--reload", help="Restart when a Python file here changes (development).")
 ]
@@ -80,6 +93,8 @@ def worker(
     shutdown_timeout: ShutdownTimeoutOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = "127.0.0.1",
     reload: ReloadOption = False,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT.
@@ -104,6 +119,10 @@ def worker(
     is_flag = getattr(context.get_parameter_source("redis"), "name", "") == "COMMANDLINE"
     server = build_server(target, redis=redis, is_flag=is_flag, changes=changes)
     configure_logging(log_level, log_format)
+    if metrics_port is not None:
+        from headrace.cli.metrics import with_metrics  # noqa: PLC0415 - needs an extra
+
+        server = with_metrics(server, metrics_host, metrics_port)
     announce(server)
 
     _run(server)

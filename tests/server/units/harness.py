@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from headrace import TaskStateProber
 from headrace._broker.base import Attempt, Dequeued, Lease
@@ -13,8 +12,8 @@ from headrace._worker.execution import Execution, Executor
 from headrace._worker.finisher import Finisher
 from headrace._worker.intake import Intake
 from headrace._worker.outcome import Judge
-from headrace._worker.processor import Processor
 from headrace._worker.prober import StateProber
+from headrace._worker.processor import Processor
 from headrace._worker.reporter import Reporter
 from headrace._worker.syncer import Syncer
 
@@ -22,22 +21,22 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Awaitable, Callable, Iterable, Mapping
     from contextvars import Context
+
     from headrace import Task, TaskContext, TaskInfo
     from headrace._broker.base import Finish, Transition
     from headrace._log import RateLimitedLog
     from tests.support.fake_broker import FakeBroker
 
-__all__ = ["LEASE", "NOW", "Harness", "attempt", "found"]
+__all__ = ["LEASE", "NOW", "Harness", "attempt", "found", "raised"]
 
 NOW = 1_700_000_000.5
 """Redis's time, in tests that make it up."""
 LEASE = 15.0
 
 
-def attempt(task_id: str = "id", queue: str = "default", **fields: object) -> Attempt:
+def attempt(task_id: str = "id", queue: str = "default", **fields: Any) -> Attempt:  # noqa: ANN401
     """Return an attempt at a task; *fields* are its message's."""
-    message = TaskMessage(id=task_id, type="t", queue=queue)
-    message = dataclasses.replace(message, **fields)  # type: ignore[arg-type]
+    message = TaskMessage(id=task_id, type="t", queue=queue, **fields)
     return Attempt(message, encode_message(message), Lease(queue, task_id, f"token {task_id}"))
 
 
@@ -50,6 +49,14 @@ def found(
 ) -> Dequeued:
     """Return what a dequeue brought."""
     return Dequeued(list(attempts), now, frozenset(exhausted), frozenset(paused))
+
+
+def raised(error: BaseException) -> BaseException:
+    """Return *error* with a traceback."""
+    try:
+        raise error  # noqa: TRY301 - that is it
+    except BaseException as caught:  # noqa: BLE001 - whatever a test gives
+        return caught
 
 
 class Harness:
@@ -67,7 +74,10 @@ class Harness:
         self.handle: Callable[[Task, TaskContext], Awaitable[bytes | None]] | None = None
         self.errors: list[BaseException] = []
         self.prober = StateProber(log=log)
-        self.syncer = Syncer(broker, log=log, rng=rng, lease_duration=LEASE)
+        reporter = Reporter(self.prober, log=log.logger)
+        self.syncer = Syncer(
+            broker, log=log, rng=rng, lease_duration=LEASE, settled=reporter.settled
+        )
         self.finisher = Finisher(broker, self.syncer, log=log)
         self.judge = Judge(
             retry_delay=lambda *_: 60.0, is_failure=lambda _: True, rng=rng, log=log.logger
@@ -77,7 +87,7 @@ class Harness:
             judge=self.judge,
             finisher=self.finisher,
             broker=broker,
-            reporter=Reporter(self.prober, log=log.logger),
+            reporter=reporter,
             error_handler=lambda _, error: self.errors.append(error),
             state="the state",
             log=log.logger,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
@@ -85,13 +85,13 @@ async def test_result_is_kept(harness: Harness, virtual_time: VirtualTime) -> No
 async def test_limits(
     harness: Harness,
     virtual_time: VirtualTime,
-    fields: dict[str, int],
+    fields: dict[str, Any],
     seconds: float,
     text: str,
 ) -> None:
     """A handler is stopped at its timeout or its deadline, whichever is earlier."""
     harness.handle = forever
-    execution = harness.execution(attempt(max_retry=1, **fields))
+    execution = harness.execution(attempt(**{"max_retry": 1, **fields}))
     await execution.run()
 
     [retry] = harness.transitions
@@ -262,7 +262,7 @@ async def test_interrupted_annotation_tells_of_the_loss(
     harness: Harness, broker: FakeBroker
 ) -> None:
     """A write that finds the lease lost raises, and interrupts the handler."""
-    broker.answer("annotate", False)
+    broker.answer("annotate", False)  # noqa: FBT003 - what it answers
     seen: list[BaseException] = []
 
     async def handle(_task: Task, context: TaskContext) -> None:
@@ -292,6 +292,39 @@ async def test_refused_end_is_reported_as_lost(
 
     assert ["active"] == [str(info.state) for info in infos]
     assert "was lost" in lines(caplog)[0]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [([Applied.APPLIED], ["active", "completed"]), ([Applied.LOST], ["active"])],
+)
+async def test_end_that_is_written_late_is_reported_late(
+    harness: Harness, broker: FakeBroker, answers: list[Applied], expected: list[str]
+) -> None:
+    """An end that Redis did not answer is reported once it is written, if it is."""
+    infos = harness.watch()
+    broker.fail("finish", times=1)
+    await harness.execution(attempt()).run()
+    await harness.prober.deliver()
+    assert ["active"] == [str(info.state) for info in infos]
+    broker.answer("finish", answers)
+    await harness.syncer.sync()
+    await harness.prober.deliver()
+
+    assert expected == [str(info.state) for info in infos]
+
+
+async def test_end_that_is_dropped_is_not_reported(harness: Harness, broker: FakeBroker) -> None:
+    """An end that could not be written while its lease lasted has not happened."""
+    infos = harness.watch()
+    broker.fail("finish")
+    await harness.execution(attempt()).run()
+    await anyio.sleep(20)
+    await harness.syncer.sync()
+    await harness.prober.deliver()
+
+    assert ["active"] == [str(info.state) for info in infos]
+    assert 0 == harness.syncer.pending
 
 
 async def test_broken_error_handler_changes_nothing(

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from headrace import BrokerError
 from headrace._broker.base import Applied, Done, Finish
@@ -70,7 +71,7 @@ async def test_failed_write_goes_to_the_syncer(
         harness.finisher.finish(ending("a"), 15.0), harness.finisher.finish(ending("b"), 12.0)
     )
 
-    assert [None, None] == answers
+    assert (None, None) == tuple(answers)
     assert 2 == harness.syncer.pending
     assert {15.0, 12.0} == {until for _, until in harness.syncer._waiting.values()}
     assert ["Could not write the ends of tasks: Redis did not answer"] == lines(caplog)
@@ -94,7 +95,7 @@ async def test_drain_waits_for_everything(harness: Harness, broker: FakeBroker) 
     calls = [asyncio.create_task(harness.finisher.finish(ending("a"), 15.0))]
     await anyio.sleep(0.1)
     calls.append(asyncio.create_task(harness.finisher.finish(ending("b"), 15.0)))
-    await anyio.sleep(0)
+    await checkpoint()
     await harness.finisher.drain()
 
     assert [ending("a"), ending("b")] == harness.finished

@@ -16,6 +16,8 @@ from tests.server.units.harness import LEASE, NOW, Harness, attempt
 from tests.worker.helpers import lines, run_for
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace._broker.base import Lease
     from headrace._worker.execution import Execution
     from tests.support.fake_broker import FakeBroker
@@ -51,9 +53,9 @@ class Beat:
             rng=harness.rng,
         )
 
-    def add(self, task_id: str) -> Execution:
+    def add(self, task_id: str, queue: str = "default") -> Execution:
         """Have a task run."""
-        execution = self.harness.execution(attempt(task_id, payload=b"p"))
+        execution = self.harness.execution(attempt(task_id, queue, payload=b"p"))
         self.running[execution.lease] = execution
         return execution
 
@@ -125,9 +127,7 @@ async def test_lost_and_cancelled_are_interrupted(beat: Beat, broker: FakeBroker
     """Who lost the lease stops, and who was asked to; the others go on."""
     lost, cancelled, kept = beat.add("lost"), beat.add("cancelled"), beat.add("kept")
     before = lost.lease_until
-    broker.answer(
-        "extend", Extended(frozenset({lost.lease}), frozenset({cancelled.lease}))
-    )
+    broker.answer("extend", Extended(frozenset({lost.lease}), frozenset({cancelled.lease})))
     await anyio.sleep(1)
     await beat.heart.beat()
 
@@ -169,7 +169,7 @@ async def test_leases_end_with_the_outage(beat: Beat, broker: FakeBroker) -> Non
     early = beat.add("early")
     broker.fail("extend")
     await run_for(beat.heart, LEASE - 1)
-    assert early.cause is None
+    assert {None} == {early.cause}
     late = beat.add("late")
     await run_for(beat.heart, 3)
 
@@ -177,9 +177,27 @@ async def test_leases_end_with_the_outage(beat: Beat, broker: FakeBroker) -> Non
     assert late.cause is None
 
 
-async def test_state_that_cannot_be_written_is_no_danger(
-    beat: Beat, broker: FakeBroker
+async def test_queues_are_independent(
+    beat: Beat, broker: FakeBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Where only one queue is out of reach, as in a cluster, the leases of others are safe."""
+    away = beat.add("a", "away")
+    here = beat.add("b", "here")
+    extend = broker.extend
+
+    async def partly(leases: Sequence[Lease], duration: float) -> Extended:
+        if leases[0].queue == "away":
+            raise BrokerError("no answer")
+        return await extend(leases, duration)
+
+    broker.extend = partly  # type: ignore[method-assign]
+    await run_for(beat.heart, 40)
+
+    assert (Cause.LEASE_LOST, None) == (away.cause, here.cause)
+    assert len(lines(caplog)) <= 4
+
+
+async def test_state_that_cannot_be_written_is_no_danger(beat: Beat, broker: FakeBroker) -> None:
     """Leases are extended also where the server's state cannot be published."""
     execution = beat.add("a")
     broker.fail("write_server")

@@ -50,9 +50,7 @@ async def test_empty_queue_is_asked_once(harness: Harness, broker: FakeBroker) -
     assert [{"default": 5}] == asked(broker)
 
 
-async def test_what_a_queue_leaves_goes_to_the_others(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_what_a_queue_leaves_goes_to_the_others(harness: Harness, broker: FakeBroker) -> None:
     """Slots that one queue does not use are offered to the others in the same fetch."""
     broker.answer(
         "dequeue",
@@ -81,9 +79,7 @@ async def test_empty_queue_is_probed_with_one_slot(harness: Harness, broker: Fak
     assert {"high": 9, "low": 1} == asked(broker)[-1]
 
 
-async def test_strict_priority_asks_one_after_another(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_strict_priority_asks_one_after_another(harness: Harness, broker: FakeBroker) -> None:
     """With strict priority a lighter queue is asked only for what heavier ones leave."""
     broker.answer(
         "dequeue",
@@ -96,9 +92,7 @@ async def test_strict_priority_asks_one_after_another(
     assert [{"high": 3}, {"low": 2}] == asked(broker)
 
 
-async def test_every_dequeue_has_a_token_of_its_own(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_every_dequeue_has_a_token_of_its_own(harness: Harness, broker: FakeBroker) -> None:
     """No two dequeues share a token, neither of one worker nor of two."""
     for intake in (harness.intake(), harness.intake()):
         for _ in range(3):
@@ -159,9 +153,7 @@ async def test_what_was_taken_runs_although_the_next_call_fails(
     assert ["a"] == [one.lease.task_id for one in got.attempts]
 
 
-async def test_idle_worker_waits_for_all_queues(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_idle_worker_waits_for_all_queues(harness: Harness, broker: FakeBroker) -> None:
     """A worker without work waits for a task in any of its queues."""
     intake = harness.intake({"a": 1, "b": 1})
     await intake.fetch(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,7 +30,7 @@ from headrace._worker.outcome import (
     is_request,
     remaining,
 )
-from tests.server.units.harness import NOW, attempt
+from tests.server.units.harness import NOW, attempt, raised
 from tests.support.randomness import seeded
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ TASK = Task("t")
 def judge(*, delay: object = 60.0, is_failure: object = True) -> Judge:
     """Return a judge whose functions return, or raise, what is given."""
 
-    def answer(value: object) -> object:
+    def answer(value: Any) -> Any:  # noqa: ANN401 - that it may be anything is the point
         if isinstance(value, Exception):
             raise value
         return value
 
     return Judge(
-        retry_delay=lambda *_: answer(delay),  # type: ignore[arg-type, return-value]
-        is_failure=lambda _: answer(is_failure),  # type: ignore[arg-type, return-value]
+        retry_delay=lambda *_: answer(delay),
+        is_failure=lambda _: answer(is_failure),
         rng=seeded(),
         log=logging.getLogger("headrace.test"),
     )
@@ -112,7 +112,7 @@ def test_success_with_retention_is_kept() -> None:
 )
 def test_failure(
     error: Exception,
-    fields: dict[str, int],
+    fields: dict[str, Any],
     is_failure: bool,  # noqa: FBT001 - a column of the table
     expected: tuple[object, ...],
 ) -> None:
@@ -181,24 +181,17 @@ def test_requests_are_told_from_errors() -> None:
     assert not any(map(is_request, [ValueError(), TimeoutError(), None]))
 
 
-def _raised(error: BaseException) -> BaseException:
-    try:
-        raise error
-    except BaseException as caught:  # noqa: BLE001 - whatever a test gives
-        return caught
-
-
 def test_report_names_the_place() -> None:
     """An error's report ends with file and line; what explains itself has no place."""
-    line = _raised.__code__.co_firstlineno + 2
-    place = f" [{__file__}:{line}]"
+    code = raised.__code__
+    place = f" [{code.co_filename}:{code.co_firstlineno + 3}]"
 
-    assert f"ValueError: x{place}" == error_report(_raised(ValueError("x")))
-    assert f"ValueError{place}" == error_report(_raised(ValueError()))
+    assert f"ValueError: x{place}" == error_report(raised(ValueError("x")))
+    assert f"ValueError{place}" == error_report(raised(ValueError()))
     assert "ValueError: x" == error_report(ValueError("x"))
-    assert "x" == error_report(_raised(SkipRetry("x")))
-    assert "SkipRetry" == error_report(_raised(SkipRetry()))
-    assert "HandlerCrashError: x" == error_report(_raised(HandlerCrashError("x")))
+    assert "x" == error_report(raised(SkipRetry("x")))
+    assert "SkipRetry" == error_report(raised(SkipRetry()))
+    assert "HandlerCrashError: x" == error_report(raised(HandlerCrashError("x")))
 
 
 def test_report_survives_a_broken_text() -> None:
@@ -227,6 +220,6 @@ def test_report_survives_a_broken_text() -> None:
         ({}, (1800, Cause.TIMEOUT)),
     ],
 )
-def test_remaining(fields: dict[str, int], expected: tuple[float, Cause]) -> None:
+def test_remaining(fields: dict[str, Any], expected: tuple[float, Cause]) -> None:
     """The earlier of timeout and deadline limits an attempt; half an hour where neither does."""
     assert expected == remaining(attempt(**fields).message, NOW)

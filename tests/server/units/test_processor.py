@@ -105,9 +105,7 @@ async def test_full_processor_waits_for_a_slot(
     assert [Done()] == harness.transitions
 
 
-async def test_slot_is_taken_until_the_end_is_written(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_slot_is_taken_until_the_end_is_written(harness: Harness, broker: FakeBroker) -> None:
     """A task's slot and lease stay until its end is written: only then the next comes."""
     broker.answer("dequeue", found([attempt("a")]))
     broker.latency = 1.0  # Dequeue answers at 2, and finish at 4.
@@ -235,9 +233,7 @@ async def test_drain_gives_the_rest_back(
     assert 15 == virtual_time.now
 
 
-async def test_drain_waits_for_a_dequeue_on_its_way(
-    harness: Harness, broker: FakeBroker
-) -> None:
+async def test_drain_waits_for_a_dequeue_on_its_way(harness: Harness, broker: FakeBroker) -> None:
     """Tasks that a dequeue brings after the drain began are given back, not forgotten."""
     broker.answer("dequeue", found([attempt("a")]))
     broker.latency = 0.25

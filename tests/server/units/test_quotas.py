@@ -38,9 +38,7 @@ def test_no_share_is_off_by_more_than_one(slots: int, weights: dict[str, int], s
 def test_single_slots_are_drawn_by_weight() -> None:
     """Over many rounds with one slot each queue gets its proportion: none starves."""
     rng = seeded()
-    counts = Counter(
-        next(iter(share(1, {"a": 6, "b": 3, "c": 1}, rng))) for _ in range(5_000)
-    )
+    counts = Counter(next(iter(share(1, {"a": 6, "b": 3, "c": 1}, rng))) for _ in range(5_000))
 
     assert pytest.approx(3_000, rel=0.1) == counts["a"]
     assert pytest.approx(1_500, rel=0.1) == counts["b"]

@@ -9,11 +9,11 @@ import pytest
 
 from headrace import SkipRetry, TaskState
 from headrace._broker.base import Archive, Complete, Done, Requeue, Retry
-from headrace._worker.reporter import Reporter
-from tests.server.units.harness import NOW, Harness, attempt
+from tests.server.units.harness import NOW, Harness, attempt, raised
 
 if TYPE_CHECKING:
     from headrace._broker.base import Transition
+    from headrace._worker.reporter import Reporter
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,8 @@ def reporter(harness: Harness, caplog: pytest.LogCaptureFixture) -> Reporter:
 
 async def test_failure_is_one_line(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:
     """A failed attempt is logged with the task, which attempt it was, and the traceback."""
-    try:
-        raise ValueError("no")
-    except ValueError as error:
-        reporter.failed(attempt("a", retried=2, max_retry=5, payload=b"secret"), error)
+    failed = attempt("a", retried=2, max_retry=5, payload=b"secret")
+    reporter.failed(failed, raised(ValueError("no")))
 
     [record] = caplog.records
     assert "Task a of type 't' failed at attempt 3 of 6: ValueError: no" == record.getMessage()
@@ -78,12 +76,11 @@ async def test_failure_is_one_line(reporter: Reporter, caplog: pytest.LogCapture
     assert "secret" not in caplog.text
 
 
-async def test_request_needs_no_traceback(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:
+async def test_request_needs_no_traceback(
+    reporter: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
     """Who raises SkipRetry has said all there is to say."""
-    try:
-        raise SkipRetry("enough")
-    except SkipRetry as error:
-        reporter.failed(attempt("a"), error)
+    reporter.failed(attempt("a"), raised(SkipRetry("enough")))
 
     assert not caplog.records[0].exc_info
 

@@ -3,22 +3,32 @@
 -- KEYS[2]  asynq:{q}:active
 -- KEYS[3]  asynq:{q}:lease
 -- KEYS[4]  asynq:{q}:paused
+-- KEYS[5]  headrace:{q}:limits
+-- KEYS[6]  headrace:{q}:starts
 -- ARGV     now or "", how many at the most, the attempt's token, the lease's seconds, prefix of
 --          the tasks' keys
 -- Returns  {now, 1 if paused else 0, {IDs that were dropped: no task is behind them},
---          {id, msg, id, msg, …}}
+--          {id, msg, id, msg, …}, why there may be more: "" if no limit holds any back, else
+--          the seconds until one may give more ("inf": once a running task has ended)}
 -- Checks everything before it writes; an error leaves the key space as it was.
 --@include now
 --@include lease
+--@include limits
 local pending, active, lease, token, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[3], ARGV[5]
 local now = now_or(ARGV[1])
 if redis.call('EXISTS', KEYS[4]) == 1 then
-  return {precise(now), 1, {}, {}}
+  return {precise(now), 1, {}, {}, ''}
 end
-redis.call('LLEN', active)
+local running, size, limited = redis.call('LLEN', active), tonumber(ARGV[2]), false
 redis.call('ZCARD', lease)
+local limits = limits_of(KEYS[5], KEYS[6], now)
+if limits and allowed(limits, running) < size then
+  size = allowed(limits, running)
+  limited = redis.call('LLEN', pending) > size
+end
 
-local waiting = redis.call('LRANGE', pending, -tonumber(ARGV[2]), -1)
+-- The range from -0 would be all of them.
+local waiting = size > 0 and redis.call('LRANGE', pending, -size, -1) or {}
 local dropped, taken, ids, seen = {}, {}, {}, {}
 for i = #waiting, 1, -1 do
   local id = waiting[i]
@@ -35,8 +45,9 @@ for i = #waiting, 1, -1 do
     taken[#taken + 1] = held[1]
   end
 end
+local wait = limited and retry_in(limits, running, #ids) or ''
 if #waiting == 0 then
-  return {precise(now), 0, dropped, taken}
+  return {precise(now), 0, dropped, taken, wait}
 end
 
 -- RPOP comes first: it is allowed when Redis is out of memory, and opens the way for the rest.
@@ -52,5 +63,8 @@ if #ids > 0 then
   end
   redis.call('LPUSH', active, unpack(ids))
   redis.call('ZADD', lease, unpack(leases))
+  if limits then
+    record_starts(limits, #ids)
+  end
 end
-return {precise(now), 0, dropped, taken}
+return {precise(now), 0, dropped, taken, wait}

@@ -72,7 +72,7 @@ class Report:
     def __init__(self, paths: Sequence[bytes]) -> None:
         self._paths = paths
         self._records: dict[int, Record] = {}
-        self.complete = asyncio.Event()
+        self.complete: asyncio.Event = asyncio.Event()
         self.problem = ""
         self._check()
 
@@ -85,7 +85,7 @@ class Report:
 
     def abandon(self, problem: str) -> None:
         """Give up: what is still missing will not come."""
-        self.problem = problem
+        self.problem: str = problem
         self.complete.set()
 
     def _check(self) -> None:

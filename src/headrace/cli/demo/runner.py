@@ -26,7 +26,7 @@ GRACE_PERIOD = 1.0
 """Seconds; the shortest there is. A group's last records wait for it."""
 RETRY_DELAY = 0.1
 
-log = logging.getLogger("headrace.demo")
+log: logging.Logger = logging.getLogger("headrace.demo")
 
 
 async def run_demo(

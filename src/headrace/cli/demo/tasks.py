@@ -66,8 +66,8 @@ class Demo:
         self._queue = queue
         self._on_examined = on_examined
         self._examined: set[int] = set()
-        self.stopped = threading.Event()
-        self.router = Router()
+        self.stopped: threading.Event = threading.Event()
+        self.router: Router = Router()
         self.router.add_task(EXAMINE, self._examine)
         self.router.add_task(REPORT, self._take_in)
 

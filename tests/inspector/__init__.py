@@ -1,0 +1,1 @@
+"""What the inspector tells and does, on the embedded broker and on real Redis."""

@@ -1,0 +1,1 @@
+"""Tests of what limits the work: queue limits and semaphores."""

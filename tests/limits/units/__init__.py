@@ -1,0 +1,1 @@
+"""Limits in the worker's parts, on virtual time."""
