@@ -1,7 +1,5 @@
 """How dependencies that yield are cleaned up, however the handler ended."""
 
-
-
 from __future__ import annotations
 
 import asyncio

@@ -50,6 +50,7 @@ LAYERS = (
         "_inspector",
         "_inspector.*",
         "_semaphore",
+        "_options",
         "_server",
         "_components",
         "_run",

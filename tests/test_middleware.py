@@ -1,7 +1,5 @@
 """What runs around handlers: middleware, and routers within routers."""
 
-
-
 from __future__ import annotations
 
 import asyncio

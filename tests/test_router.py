@@ -1,7 +1,5 @@
 """The router: which handler a task gets, and what its result becomes."""
 
-
-
 from __future__ import annotations
 
 import dataclasses

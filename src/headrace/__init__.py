@@ -45,13 +45,14 @@ from headrace._health import ServerHealth
 from headrace._inspector import Inspector
 from headrace._limits import QueueLimits
 from headrace._message import SchedulerEnqueueEvent, SchedulerEntry
+from headrace._options import ServerOptions
 from headrace._periodic import PeriodicTaskManager, ScheduleProvider
 from headrace._router import Router
 from headrace._run import run, serve
 from headrace._schedule import All, Misfire, Schedule
 from headrace._scheduler import Scheduler, SchedulerOptions
 from headrace._semaphore import RateSemaphore
-from headrace._server import Server, ServerOptions, ServerState
+from headrace._server import Server, ServerState
 from headrace._stored_schedules import StoredSchedule, StoredSchedules
 from headrace._task import JsonValue, Task, TaskInfo, TaskOptions, TaskState
 from headrace._typed import TypedTask

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
 import anyio
 
@@ -26,120 +26,32 @@ from headrace._scheduler import server_components
 from headrace._worker.prober import StateProber
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Mapping, Sequence
-    from datetime import timedelta, tzinfo
     from types import TracebackType
     from typing import Self
 
     from redis.asyncio import Redis, RedisCluster
 
     from headrace._broker.base import Broker
-    from headrace._clock import Clock
     from headrace._components import Components
-    from headrace._config import (
-        BaseContext,
-        ErrorHandler,
-        GroupAggregator,
-        HealthCheck,
-        IsFailure,
-        Lifespan,
-        RetryDelay,
-        TaskStateProber,
-    )
+    from headrace._config import TaskStateProber
     from headrace._events import ServerObserver
     from headrace._health import ServerHealth
-    from headrace._limits import QueueLimits
+    from headrace._options import ServerOptions
     from headrace._router import Handler
-    from headrace._schedule import Schedule
+    from headrace._worker.execution import Execution
 
-__all__ = ["Server", "ServerOptions", "ServerState"]
+__all__ = ["Server", "ServerState"]
 
 ServerState: TypeAlias = Literal["new", "active", "stopped", "closed"]
-Seconds: TypeAlias = "float | timedelta"
 
 STUCK_AFTER = 2.0
 """Seconds after the grace period at which handlers that ignore their cancellation are stuck."""
 
+WIND_DOWN = 5.0
+"""Seconds after that for components which wait for an answer of Redis to give up."""
 
 LAST_CHANCE = 1.0
 """Seconds that what is still to be written, or to be reported, has at the end."""
-
-
-class ServerOptions(TypedDict, total=False):
-    """How a server works. Durations are seconds or a timedelta."""
-
-    concurrency: int
-    """How many tasks run at a time at the most. Default: 100."""
-    queues: Mapping[str, int]
-    """Queue name to weight, at least 1. Default: {"default": 1}."""
-    strict_priority: bool
-    """Serve a queue only while those of greater weight are empty. Default: False."""
-    limits: Mapping[str, QueueLimits]
-    """Queue name to what all workers together may run of it. Written to Redis at each start,
-    where the last writer wins; queues not named keep the limits that they have. Default: {}."""
-    task_check_interval: Seconds
-    """Between looks at the queues where Redis cannot be waited for: while one of them is
-    paused or held back by a limit, or with more than eight. Default: 1."""
-    retry_delay: RetryDelay
-    """``f(retried, error, task)`` returns the seconds until the next attempt. Default:
-    retried^4 + 15 + random(0..29) * (retried + 1)."""
-    is_failure: IsFailure
-    """``f(error)`` tells whether an error counts as a failure; one that does not spends no
-    retry. Default: all of them do."""
-    error_handler: ErrorHandler | None
-    """``f(task, error)`` is called for every failed attempt. It may be a coroutine function."""
-    base_context: BaseContext | None
-    """Returns the `contextvars.Context` whose copies the handlers run in. Default: the
-    server's own."""
-    shutdown_timeout: Seconds
-    """How long a shutdown waits for running tasks before it gives them back. Default: 8."""
-    health_check: HealthCheck | None
-    """``f(error)`` is called now and then with None, or why Redis did not answer."""
-    health_check_interval: Seconds
-    """Default: 15."""
-    delayed_task_check_interval: Seconds
-    """Between looks at scheduled tasks and retries, in whole seconds. Default: 1."""
-    group_grace_period: Seconds
-    """A group is aggregated once nothing was added for so long. At least 1. Default: 60."""
-    group_max_delay: Seconds
-    """... or once its oldest task has waited for so long; 0: no limit. Default: 0."""
-    group_max_size: int
-    """... or once it holds so many tasks; 0: no limit. Default: 0."""
-    group_aggregator: GroupAggregator | None
-    """``f(group, tasks)`` returns the task that stands for them. Default: None, groups wait."""
-    janitor_interval: Seconds
-    """Between deletions of what has expired. Default: 8."""
-    janitor_batch_size: int
-    """How many tasks one script call deletes, at most 100. Default: 100."""
-    lease_duration: Seconds
-    """How long a task is claimed for. When a worker dies, its tasks run elsewhere soon after.
-    At least twice *heartbeat_interval*. Default: 15."""
-    heartbeat_interval: Seconds
-    """Between extensions of the leases. Default: 5."""
-    recovery_interval: Seconds
-    """Between looks for leases that have ended. Default: 2."""
-    reconcile_interval: Seconds
-    """Between audits of the queues that repair what is damaged. Default: 60."""
-    max_crashes: int
-    """A task whose worker died so often while it ran is archived; 0: never. Default: 3."""
-    schedules: Sequence[Schedule]
-    """Enqueue their tasks when they are due, beside those of the router's ``cron``."""
-    schedule_location: tzinfo | str
-    """Time zone of the schedules that name none. Default: UTC."""
-    state_prober: TaskStateProber | None
-    """Reports tasks that change state."""
-    lifespan: Lifespan | None
-    """Returns an async context manager that is entered around the server's run. What it yields
-    is `TaskContext.state`."""
-    allow_eviction: bool
-    """Run on a Redis whose maxmemory-policy may delete tasks. Default: False."""
-    log_level: int | str | None
-    """Level of the logger "headrace". Default: None, as logging is configured."""
-    clock: Clock
-    """Source of the wall time, for tests."""
-    rng: random.Random
-    """Source of all randomness, for tests."""
 
 
 class Server:
@@ -305,6 +217,8 @@ class Server:
         if self._components is not None:
             self._components.processor.drain(grace)
         done, _ = await asyncio.wait([self._serving], timeout=grace + STUCK_AFTER)
+        if not done and not self._running():  # No handler is left: Redis is slow, or away.
+            done, _ = await asyncio.wait([self._serving], timeout=WIND_DOWN)
         if done:
             self._raise_if_failed()
         else:
@@ -349,9 +263,12 @@ class Server:
         if not self._serving.cancelled() and (error := self._serving.exception()) is not None:
             raise error
 
-    def _report_stuck(self) -> None:
+    def _running(self) -> list[Execution]:
         components = self._components
-        running = list(components.processor.running.values()) if components is not None else []
+        return list(components.processor.running.values()) if components is not None else []
+
+    def _report_stuck(self) -> None:
+        running = self._running()
         if not running:
             self._logger.error("No handler runs, but the server does not end; is it its lifespan?")
             return

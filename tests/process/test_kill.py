@@ -60,7 +60,7 @@ def test_killed_worker_with_default_settings(
     ids = {info.id for info in enqueue(redis_url, 500, 0.5)}
     first = start_worker(redis_url, concurrency=50).wait_until_ready()
     second = start_worker(redis_url, concurrency=50).wait_until_ready()
-    journal.until("end", 120)
+    journal.until("begin", 120)
     killed_at = first.send(signal.SIGKILL)
     first.wait()
     interrupted = begun_not_ended(journal, first.pid)
@@ -83,7 +83,7 @@ def test_killed_worker_with_short_leases(
     """A second worker that starts only after the kill finishes every task just the same."""
     ids = {info.id for info in enqueue(redis_url, 200, 0.2)}
     first = start_worker(redis_url, concurrency=20, **QUICK).wait_until_ready()
-    journal.until("end", 50)
+    journal.until("begin", 50)
     first.send(signal.SIGKILL)
     first.wait()
     interrupted = begun_not_ended(journal, first.pid)

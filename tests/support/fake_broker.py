@@ -23,6 +23,7 @@ from headrace._task import TaskInfo, TaskState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from headrace._audit import Finding
     from headrace._broker.base import (
         AggregationSet,
         Broker,
@@ -80,6 +81,8 @@ class FakeBroker:
         answer_delay: Seconds that the answer takes in addition.
         clock_offset: Seconds that Redis's clock is ahead of the test's wall clock.
     """
+
+    address = "fake:"
 
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
@@ -289,6 +292,19 @@ class FakeBroker:
     async def reclaim(self, queue: str) -> int:
         """Find no set past its deadline."""
         return await self._call("reclaim", queue, default=0)
+
+    # --- Reconcile -------------------------------------------------------------------------
+
+    async def claim_reconcile(self, queue: str, seconds: float) -> bool:
+        """Have nothing to reconcile."""
+        return await self._call("claim_reconcile", queue, seconds, default=False)
+
+    async def reconcile(
+        self, queue: str, *, lease_duration: float, max_crashes: int
+    ) -> AsyncIterator[Sequence[Finding]]:
+        """Find nothing."""
+        nothing: Sequence[Finding] = ()
+        yield await self._call("reconcile", queue, lease_duration, max_crashes, default=nothing)
 
     # --- Limits ----------------------------------------------------------------------------
 

@@ -30,26 +30,31 @@ CLIENT_COMMANDS: Final = frozenset(
 
 WORKER_COMMANDS: Final = CLIENT_COMMANDS | {
     *("info", "blmove", "subscribe"),
-    *("del", "exists", "expire", "hdel", "hget", "incrby", "unlink"),
-    *("lrange", "lrem", "rpop", "rpush", "smembers", "srem"),
+    *("del", "exists", "expire", "pexpire", "hdel", "hget", "incrby", "unlink"),
+    *("lrange", "lrem", "lset", "ltrim", "rpop", "rpush", "smembers", "srem"),
     *("zmscore", "zrange", "zrangebyscore", "zrangestore", "zrem", "zremrangebyrank"),
+    *("hsetnx", "lpos", "scan", "sismember", "ttl", "type"),
 }
-"""Run tasks, with groups, retention, recovery and all."""
+"""Run tasks, with groups, schedules, retention, recovery, and repair of what is broken."""
+
+WORKER_KEYS: Final = ("~asynq:*", "~headrace:*", "&asynq:cancel")
 
 CLIENT_SCRIPTS: Final = frozenset({"add_to_group", "enqueue", "schedule"})
 WORKER_SCRIPTS: Final = frozenset(
     {
         *("aggregate", "aggregation_check", "annotate", "archive", "complete", "dequeue", "done"),
         *("drop_member", "expire_completed", "extend", "forward", "reclaim", "recover"),
-        *("requeue", "retry", "taken_by", "trim_archive", "write_server"),
+        *("requeue", "retry", "set_limits", "taken_by", "trim_archive", "write_server"),
+        *("first_tick", "tick", "write_scheduler"),
+        *(name for name in SCRIPTS if name.startswith("audit_")),
     }
 )
 
 
-def rules(commands: frozenset[str]) -> list[str]:
+def rules(commands: frozenset[str], *patterns: str) -> list[str]:
     """Return the rules of a user that may do this and nothing else."""
     return [
-        *("reset", "on", f">{SECRET}", "~asynq:*", "resetchannels", "&asynq:cancel", "-@all"),
+        *("reset", "on", f">{SECRET}", "resetchannels", *patterns, "-@all"),
         *(f"+{command}" for command in sorted(commands)),
     ]
 
@@ -58,8 +63,8 @@ def rules(commands: frozenset[str]) -> list[str]:
 def server(redis_executable: str) -> Iterator[RedisServer]:
     """A server with two users of few rights, and nobody else."""
     with RedisServer(redis_executable) as server, server.client() as admin:
-        admin.execute_command("ACL", "SETUSER", "worker", *rules(WORKER_COMMANDS))
-        admin.execute_command("ACL", "SETUSER", "client", *rules(CLIENT_COMMANDS))
+        admin.execute_command("ACL", "SETUSER", "worker", *rules(WORKER_COMMANDS, *WORKER_KEYS))
+        admin.execute_command("ACL", "SETUSER", "client", *rules(CLIENT_COMMANDS, "~asynq:*"))
         yield server
 
 

@@ -4,8 +4,6 @@ Each mistake is marked with the error that mypy reports and the one that pyright
 are told to complain about marks without an error, so a mistake that goes unseen fails the test.
 """
 
-
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, assert_type

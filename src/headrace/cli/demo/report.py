@@ -73,7 +73,7 @@ class Report:
         self._paths = paths
         self._records: dict[int, Record] = {}
         self.complete: asyncio.Event = asyncio.Event()
-        self.problem = ""
+        self.problem: str = ""
         self._check()
 
     def add(self, records: Iterable[Record]) -> None:
@@ -85,7 +85,7 @@ class Report:
 
     def abandon(self, problem: str) -> None:
         """Give up: what is still missing will not come."""
-        self.problem: str = problem
+        self.problem = problem
         self.complete.set()
 
     def _check(self) -> None:
