@@ -1,6 +1,6 @@
 """What one task costs: enqueue, pick-up and drain on one Redis, with the CPU time of both sides.
 
-    python benchmarks/hot_path.py [--redis URL] [--tasks N] [--concurrency N] [--repeat N] [--json]
+    python benchmarks/hot_path.py --redis URL [--tasks N] [--concurrency N] [--repeat N] [--json]
 
 Figures are medians with min-max over the repetitions. Redis should be on this machine and
 otherwise idle: its CPU time is read from INFO. The database is flushed.
@@ -202,7 +202,7 @@ async def measure_all(args: argparse.Namespace) -> dict[str, dict[str, list[floa
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--redis", default="redis://localhost:6379")
+    parser.add_argument("--redis", required=True, metavar="URL", help="it is flushed")
     parser.add_argument("--tasks", type=int, default=20_000)
     parser.add_argument("--concurrency", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=5)
