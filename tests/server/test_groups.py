@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace import Client, InvalidOptionError, Server, Task, TaskState
-from tests.server.helpers import Watch, queue_stats, serving
+from tests.server.helpers import Watch, eventually, queue_stats, serving
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +58,12 @@ async def test_full_group_is_aggregated(
     infos = await client.enqueue_many([Task("one", n) for n in range(5)], group="g")
     assert [TaskState.AGGREGATING] * 5 == [info.state for info in infos]
     async with serving(
-        broker_url, batches, group_aggregator=joined, group_max_size=5, state_prober=watch.prober
+        broker_url,
+        batches,
+        group_aggregator=joined,
+        group_max_size=5,
+        group_grace_period=1,
+        state_prober=watch.prober,
     ):
         await batches.until(5)
         await watch.ended(1)
@@ -119,7 +124,9 @@ async def test_aggregator_may_be_a_coroutine_function(
         await asyncio.sleep(0)
         return joined(group, tasks)
 
-    async with serving(broker_url, batches, group_aggregator=aggregate, group_max_size=1):
+    async with serving(
+        broker_url, batches, group_aggregator=aggregate, group_max_size=1, group_grace_period=1
+    ):
         await client.enqueue(Task("one", 1), group="g")
         await batches.until(1)
 
@@ -128,7 +135,9 @@ async def test_scheduled_member_joins_its_group(
     broker_url: str, client: Client, batches: Batches
 ) -> None:
     """A task with a group and a time goes into its group when it is due."""
-    async with serving(broker_url, batches, group_aggregator=joined, group_max_size=1):
+    async with serving(
+        broker_url, batches, group_aggregator=joined, group_max_size=1, group_grace_period=1
+    ):
         info = await client.enqueue(Task("one", 1), group="g", process_in=0.5)
         assert TaskState.SCHEDULED == info.state
         await batches.until(1)
@@ -153,13 +162,19 @@ async def test_failing_aggregator_loses_nothing(
             case _:
                 return Task("batch", [], group="other")
 
+    async def is_logged() -> bool:
+        return any(one.levelno >= logging.ERROR for one in caplog.records)
+
     async with (
         Client(memory_url) as client,
-        serving(memory_url, batches, group_aggregator=aggregate, group_max_size=2),
+        serving(
+            memory_url, batches, group_aggregator=aggregate, group_max_size=2, group_grace_period=1
+        ),
     ):
         bad = await client.enqueue_many([Task("one", n) for n in range(2)], group="bad")
         await client.enqueue_many([Task("one", n) for n in range(2)], group="good")
         await batches.until(2)
+        await eventually(is_logged)  # The groups go on at the same time.
         states = [(await client.get_task(info.id)).state for info in bad]
 
     assert [TaskState.AGGREGATING] * 2 == states
@@ -188,8 +203,12 @@ async def test_two_servers_share_the_groups(
 ) -> None:
     """Two servers aggregate the same groups: each member gets into exactly one task."""
     async with (
-        serving(broker_url, batches, group_aggregator=joined, group_max_size=3),
-        serving(broker_url, batches, group_aggregator=joined, group_max_size=3),
+        serving(
+            broker_url, batches, group_aggregator=joined, group_max_size=3, group_grace_period=1
+        ),
+        serving(
+            broker_url, batches, group_aggregator=joined, group_max_size=3, group_grace_period=1
+        ),
     ):
         for n in range(60):
             await client.enqueue(Task("one", n), group=f"g{n % 4}")

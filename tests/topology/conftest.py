@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
-from tests.server.helpers import Gate, Watch
+from tests.server.conftest import gate, no_task_is_left, watch
 from tests.topology.servers import ClusterOfThree, SentinelGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["gate", "no_task_is_left", "watch"]
 
 
 @pytest.fixture(scope="session")
@@ -34,15 +35,3 @@ def sentinel(redis_executable: str) -> Iterator[SentinelGroup]:
     """A Sentinel group of the test's own: tests change who is master."""
     with SentinelGroup(redis_executable) as group:
         yield group
-
-
-@pytest_asyncio.fixture
-async def watch() -> Watch:
-    """A state prober to wait for."""
-    return Watch()
-
-
-@pytest_asyncio.fixture
-async def gate() -> Gate:
-    """A handler that waits for the test."""
-    return Gate()

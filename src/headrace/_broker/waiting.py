@@ -20,6 +20,8 @@ __all__ = ["Waiting"]
 
 MAX_WATCHED: Final = 8
 """Each queue that is watched takes a connection; beyond these it is asked now and then."""
+CANCEL_AGAIN: Final = 0.1
+"""Seconds after which a watcher that does not end is cancelled again."""
 
 
 class Waiting:
@@ -97,8 +99,13 @@ class Waiting:
     async def close(self) -> None:
         """End what is under way."""
         watchers, self._watchers = list(self._watchers.values()), {}
-        for watcher in watchers:
-            watcher.cancel()
+        under_way = set(watchers)
+        while under_way:
+            # Again and again: asyncio.wait_for, by which redis-py sends, swallows a cancellation
+            # that comes together with its result (Python 3.11; bugs.python.org/issue37658).
+            for watcher in under_way:
+                watcher.cancel()
+            _, under_way = await asyncio.wait(under_way, timeout=CANCEL_AGAIN)
         await asyncio.gather(*watchers, return_exceptions=True)
         if self._commands is not None:
             await self._commands.close()
