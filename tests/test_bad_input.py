@@ -135,8 +135,8 @@ async def test_good_names_make_the_round_trip(broker_url: str, name: str) -> Non
     async with Client(broker_url) as client, Server(broker_url, seen.put, queues={queue: 1}):
         info = await client.enqueue(Task(name), queue=queue, task_id=name, retention=60)
         assert (name, queue) == (info.id, info.queue)
-        task = await asyncio.wait_for(seen.get(), 10)
-        assert await client.result(info, timeout=10) is None
+        task = await asyncio.wait_for(seen.get(), 60)
+        assert await client.result(info, timeout=60) is None
         grouped = await client.enqueue(Task(name), queue=queue, group=name)
         assert grouped.group == name
 
@@ -368,7 +368,7 @@ async def received(broker_url: str, task: Task) -> Task:
     seen: asyncio.Queue[Task] = asyncio.Queue()
     async with Client(broker_url) as client, Server(broker_url, seen.put):
         await client.enqueue(task)
-        return await asyncio.wait_for(seen.get(), 10)
+        return await asyncio.wait_for(seen.get(), 60)
 
 
 async def test_headers_make_the_round_trip(broker_url: str) -> None:

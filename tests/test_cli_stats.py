@@ -31,49 +31,58 @@ async def stats_url(redis_url: str) -> str:
     async with Client(redis_url) as client:
         info = await client.enqueue(Task("job:done"), retention=60)
         async with Server(redis_url, router):
-            await client.result(info, timeout=30)
+            await client.result(info, timeout=60)
         await client.enqueue_many([Task("job:new") for _ in range(3)], queue="low")
         await client.enqueue(Task("job:later"), queue="low", process_in=60)
     return redis_url
 
 
 def test_stats_as_json(stats_url: str) -> None:
-    """One array, with everything that is known of each queue."""
+    """Everything that is known of each queue, and of Redis."""
     code, shown, errors = invoke("stats", "--redis", stats_url, "--json")
 
-    default, low = json.loads(shown)
+    default, low = json.loads(shown)["queues"]
+    redis = json.loads(shown)["redis"]
     assert (code, errors) == (0, "")
     assert (default["queue"], default["size"]) == ("default", 0)
     assert (default["completed"], default["processed"], default["failed"]) == (1, 1, 0)
     assert (low["queue"], low["size"], low["pending"], low["scheduled"]) == ("low", 4, 3, 1)
     assert low["latency"] > 0
     assert set(low) == {*QueueStats.__dataclass_fields__, "size"}
+    assert set(redis) == {"version", "uptime", "clients", "memory", "memory_peak"}
+    assert redis["memory"] > 0
 
 
 def test_stats_as_table(stats_url: str) -> None:
-    """A line a queue. The URL may come from the environment."""
+    """A line a queue, their sum, and Redis. The URL may come from the environment."""
     code, shown, _ = invoke("stats", HEADRACE_REDIS_URL=stats_url)
 
-    heading, default, low = shown.splitlines()
+    heading, default, low, total, _, redis = shown.splitlines()
     assert code == 0
     assert heading.split()[:4] == ["QUEUE", "SIZE", "PENDING", "ACTIVE"]
     assert default.split()[:3] == ["default", "0", "0"]
     assert low.split()[:6] == ["low", "4", "3", "0", "1", "0"]
+    assert total.split()[:5] == ["in", "all", "4", "3", "0"]
+    assert redis.startswith("Redis ")
+    assert "of memory" in redis
 
 
 def test_stats_of_one_queue(stats_url: str) -> None:
     """--queue shows that one; a queue that is not there is a mistake."""
-    (low,) = json.loads(invoke("stats", "--redis", stats_url, "--queue", "low", "--json")[1])
+    shown = invoke("stats", "--redis", stats_url, "--queue", "low", "--json")[1]
+    (low,) = json.loads(shown)["queues"]
     assert low["queue"] == "low"
 
     code, shown, errors = invoke("stats", "--redis", stats_url, "--queue", "lwo")
-    assert (code, shown) == (2, "")
+    assert (code, shown) == (1, "")
     assert "The queues are: default, low." in errors
 
 
 def test_stats_without_queues() -> None:
     """A new Redis has none, which is no error."""
-    assert invoke("stats", "--redis", "memory://empty", "--json") == (0, "[]\n", "")
+    code, shown, errors = invoke("stats", "--redis", "memory://empty", "--json")
+    assert (code, errors) == (0, "")
+    assert json.loads(shown) == {"queues": [], "redis": None}
     assert "No queues yet" in invoke("stats", "--redis", "memory://empty")[1]
 
 

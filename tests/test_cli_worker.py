@@ -131,7 +131,7 @@ async def test_router_with_url_runs_tasks(shop: Path, redis_url: str) -> None:
         read_until(process, "Headrace runs")
         async with Client(redis_url) as client:
             info = await client.enqueue(Task("shop:greet", {"name": "Ada"}), retention=60)
-            assert await client.result(info, timeout=30) == "Hello, Ada!"
+            assert await client.result(info, timeout=60) == "Hello, Ada!"
         process.send_signal(signal.SIGTERM)
 
         assert process.wait() == 0

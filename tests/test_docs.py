@@ -214,7 +214,7 @@ async def test_documented_rights_suffice(redis_executable: str) -> None:
         url = redis.url.replace("//", "//headrace:a-long-password@")
         async with Client(url) as client, Inspector(url) as inspector, Server(url, router):
             info = await client.enqueue(use_rights.task(), process_in=1, unique=60)
-            assert await client.result(info, timeout=20) == "enough"
+            assert await client.result(info, timeout=60) == "enough"
             assert [queue.queue for queue in await inspector.stats()] == ["default"]
         # Nothing was refused that a component survived, but redis-py's giving its name.
         refused = {entry["object"] for entry in administrator.acl_log()}

@@ -82,7 +82,7 @@ async def test_rotten_messages_stop_nobody(broker_url: str, raw: RawClient, data
         shutdown_timeout=5,
     )
     async with server:
-        await asyncio.wait_for(collector.complete.wait(), 20)
+        await asyncio.wait_for(collector.complete.wait(), 60)
 
     assert sorted(bad) == sorted(await members(raw, "asynq:{default}:archived"))
     kept = await raw.execute_command("HGET", "asynq:{default}:t:bad-pending", "msg")
@@ -113,7 +113,7 @@ def _an_hour(_retried: int, _error: BaseException, _task: Task) -> float:
 
 async def until_state(client: Client, task_id: str, state: TaskState) -> None:
     """Wait until a task has come so far."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while (await client.get_task(task_id)).state is not state:  # noqa: ASYNC110 - sets no event
             await asyncio.sleep(0.005)
 

@@ -35,7 +35,7 @@ async def post_text(request: web.Request) -> web.Response:
     """Enqueue the work, wait for it a while, and answer with what it returned."""
     client = request.app[CLIENT]
     info = await client.enqueue(count_words.task(text=await request.text()))
-    return web.json_response({"id": info.id, "result": await client.result(info, timeout=10)})
+    return web.json_response({"id": info.id, "result": await client.result(info, timeout=30)})
 
 
 def create_app() -> web.Application:

@@ -45,7 +45,7 @@ async def main(names: list[str]) -> None:
     async with Client(REDIS_URL) as client:
         infos = await client.enqueue_many([compose_greeting.task(name=name) for name in names])
         for info in infos:
-            print(await client.result(info, timeout=10))
+            print(await client.result(info, timeout=30))
 
 
 if __name__ == "__main__":

@@ -46,10 +46,10 @@ from headrace._inspector import Inspector
 from headrace._limits import QueueLimits
 from headrace._message import SchedulerEnqueueEvent, SchedulerEntry
 from headrace._options import ServerOptions
-from headrace._periodic import PeriodicTaskManager, ScheduleProvider
+from headrace._periodic import PeriodicTaskManager
 from headrace._router import Router
 from headrace._run import run, serve
-from headrace._schedule import All, Misfire, Schedule
+from headrace._schedule import All, Misfire, Schedule, ScheduleProvider
 from headrace._scheduler import Scheduler, SchedulerOptions
 from headrace._semaphore import RateSemaphore
 from headrace._server import Server, ServerState

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import random
     from datetime import tzinfo
 
-    from headrace._schedule import Schedule
+    from headrace._schedule import Schedule, ScheduleProvider
     from headrace._task import Task
 
 __all__ = [
@@ -127,6 +127,8 @@ class ServerConfig:
     max_crashes: int = 3
     schedules: Sequence[Schedule] = ()
     schedule_location: tzinfo | str = UTC
+    schedule_provider: ScheduleProvider | None = None
+    schedule_sync_interval: float = 180.0
     state_prober: TaskStateProber | None = None
     lifespan: Lifespan | None = None
     allow_eviction: bool = False
@@ -162,6 +164,7 @@ class ServerConfig:
             "heartbeat_interval",
             "recovery_interval",
             "reconcile_interval",
+            "schedule_sync_interval",
         ):
             self._set(name, seconds(name, getattr(self, name), above=0))
         for name in ("shutdown_timeout", "group_max_delay"):
@@ -188,6 +191,7 @@ class ServerConfig:
             "health_check",
             "group_aggregator",
             "lifespan",
+            "schedule_provider",
         ):
             value = getattr(self, name)
             if value is not None and not callable(value):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         TaskStateProber,
     )
     from headrace._limits import QueueLimits
-    from headrace._schedule import Schedule
+    from headrace._schedule import Schedule, ScheduleProvider
 
 __all__ = ["ServerOptions"]
 
@@ -89,6 +89,11 @@ class ServerOptions(TypedDict, total=False):
     """Enqueue their tasks when they are due, beside those of the router's ``cron``."""
     schedule_location: tzinfo | str
     """Time zone of the schedules that name none. Default: UTC."""
+    schedule_provider: ScheduleProvider | None
+    """Returns further schedules that are wanted, such as `StoredSchedules`; see
+    `PeriodicTaskManager`."""
+    schedule_sync_interval: Seconds
+    """Between calls of *schedule_provider*. Default: 180."""
     state_prober: TaskStateProber | None
     """Reports tasks that change state."""
     lifespan: Lifespan | None

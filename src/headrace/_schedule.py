@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from headrace._cron import Ticks
 
-__all__ = ["All", "Misfire", "Schedule"]
+__all__ = ["All", "Misfire", "Schedule", "ScheduleProvider"]
 
 MOST_MISSED = 10_000
 
@@ -103,3 +104,7 @@ class Schedule:
 
     def __repr__(self) -> str:
         return f"<Schedule {self.spec!r} {self.task!r}>"
+
+
+ScheduleProvider: TypeAlias = Callable[[], Iterable[Schedule] | Awaitable[Iterable[Schedule]]]
+"""Returns the schedules that are wanted. It may be a coroutine function."""

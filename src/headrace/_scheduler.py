@@ -22,6 +22,7 @@ from headrace._scheduling.announcer import Announcer
 from headrace._scheduling.entry import new_entry
 from headrace._scheduling.hooks import Hooks
 from headrace._scheduling.service import Service
+from headrace._scheduling.sync import Sync
 from headrace._scheduling.ticker import Entries, Ticker
 from headrace._validation import seconds
 from headrace._worker._redisclock import RedisClock
@@ -291,17 +292,18 @@ class Scheduler(SchedulerBase):
 def server_components(
     broker: RedisBroker, config: ServerConfig, handler: object, *, log: RateLimitedLog
 ) -> list[Component]:
-    """Return what enqueues the schedules of a server, and of its router; nothing without any.
+    """Return what enqueues a server's schedules: its own, its router's and its provider's.
 
     Raises:
         InvalidOptionError: If one of them cannot be used, or is there twice.
     """
     schedules = [*config.schedules, *(handler.schedules if isinstance(handler, Router) else ())]
-    if not schedules:
+    if not schedules and config.schedule_provider is None:
         return []
     entries = Entries()
-    add_schedules(entries, schedules, parse_zone("schedule_location", config.schedule_location))
-    return schedule_components(
+    location = parse_zone("schedule_location", config.schedule_location)
+    add_schedules(entries, schedules, location)
+    components = schedule_components(
         broker,
         entries,
         hooks=Hooks(log),
@@ -309,3 +311,13 @@ def server_components(
         log=log,
         rng=config.rng,
     )
+    if config.schedule_provider is not None:
+        sync = Sync(
+            config.schedule_provider,
+            entries=entries,
+            location=location,
+            interval=config.schedule_sync_interval,
+            log=log,
+        )
+        components.append(sync)
+    return components

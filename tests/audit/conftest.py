@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import pytest_asyncio
 
 from headrace import Auditor
+from headrace._broker import attempts
+from headrace._broker.auditing import full
+from tests.audit.damage import ARCHIVE_SIZE
 from tests.support.wire import plant, raw_client, redis_time
 
 if TYPE_CHECKING:
@@ -15,6 +19,13 @@ if TYPE_CHECKING:
     from tests.support.wire import RawClient
 
 STATES = ("pending", "active", "scheduled", "retry", "archived", "completed")
+
+
+@pytest.fixture(autouse=True)
+def _small_archives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have archives full soon."""
+    for module in (attempts, full):
+        monkeypatch.setattr(module, "ARCHIVE_SIZE", ARCHIVE_SIZE)
 
 
 @pytest_asyncio.fixture

@@ -19,7 +19,9 @@ KEYS: Final = QueueKeys("q")
 LOCK: Final = KEYS.unique("t", b"")
 SET: Final = KEYS.aggregation_set("g", "set")
 DAY: Final = KEYS.prefix + "processed:2026-01-01"
-MANY: Final = [part for n in range(10_001) for part in (1_900_000_000, f"dead-{n}")]
+ARCHIVE_SIZE: Final = 20
+"""How many tasks an archive may hold in these tests."""
+MANY: Final = [part for n in range(ARCHIVE_SIZE + 1) for part in (1_900_000_000, f"dead-{n}")]
 Command = tuple[str | bytes | int | float, ...]
 
 
@@ -212,7 +214,7 @@ DAMAGES: Final = (
         ("ZADD", KEYS.archived, *MANY),
         *(
             ("HSET", KEYS.task(f"dead-{n}"), "state", "archived", "msg", encode(f"dead-{n}"))
-            for n in range(10_001)
+            for n in range(ARCHIVE_SIZE + 1)
         ),
     ),
     _damage("too old an archive", 16, KEYS.archived, ("ZADD", KEYS.archived, 5, "archived")),

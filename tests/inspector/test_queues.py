@@ -127,7 +127,7 @@ async def test_pause(inspector: Inspector, client: Client, broker_url: str) -> N
         await client.enqueue(Task("t"), queue="q")
         assert 2 == (await inspector.queue_stats("q")).pending
         assert (True, False) == (await inspector.unpause("q"), await inspector.unpause("q"))
-        await client.result("a", queue="q", timeout=10)
+        await client.result("a", queue="q", timeout=60)
     assert not (await inspector.queue_stats("q")).paused
 
 

@@ -92,7 +92,7 @@ async def test_completed_task_runs_again(
 
     await client.enqueue(Task("t"), queue="q", task_id="a", retention=60)
     async with Server(broker_url, handler, queues={"q": 1}):
-        await client.result("a", queue="q", timeout=10)
+        await client.result("a", queue="q", timeout=60)
     assert (await inspector.get_task("q", "a")).completed_at
     await inspector.run_task("q", "a")
 
@@ -102,7 +102,7 @@ async def test_completed_task_runs_again(
         info.retention,
     )
     async with Server(broker_url, handler, queues={"q": 1}):
-        await client.result("a", queue="q", timeout=10)
+        await client.result("a", queue="q", timeout=60)
     assert ["t", "t"] == runs
 
 
@@ -126,7 +126,7 @@ async def test_run_wakes_a_worker(client: Client, inspector: Inspector, broker_u
 
     async with Server(broker_url, handler, queues={"q": 1}, task_check_interval=50):
         await inspector.run_task("q", "a")
-        await client.result("a", queue="q", timeout=10)
+        await client.result("a", queue="q", timeout=60)
 
 
 # --- Archive -------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ async def test_max_active_is_exact_over_many_workers(broker_url: str, max_active
             finished += count(got)
             await broker.finish([done(attempt) for attempt in got.attempts])
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as workers:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as workers:
         for name, broker in enumerate(brokers):
             workers.create_task(work(broker, name))
     for broker in brokers:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tests.support.processes import Journal
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_redis_restarts_under_a_worker(
     redis_executable: str, journal: Journal, start_worker: StartWorker, how: str

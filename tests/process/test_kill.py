@@ -8,8 +8,6 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-import pytest
-
 from headrace import Client, TaskState
 from headrace._broker.keys import QueueKeys
 from tests.process.conftest import enqueue
@@ -50,7 +48,6 @@ def until_empty(url: str) -> QueueStats:
     return found
 
 
-@pytest.mark.timeout(120)
 def test_killed_worker_with_default_settings(
     redis_url: str,
     journal: Journal,
@@ -136,7 +133,7 @@ def test_woken_zombie_changes_nothing(
 
     async def result() -> object:
         async with Client(redis_url) as client:
-            return await client.result(info, timeout=10)
+            return await client.result(info, timeout=60)
 
     assert second.pid == asyncio.run(result())
     first.send(signal.SIGTERM)
@@ -165,7 +162,7 @@ def test_zombie_that_finishes_is_refused(
 
     async def result() -> object:
         async with Client(redis_url) as client:
-            return await client.result(info, timeout=10)
+            return await client.result(info, timeout=60)
 
     assert second.pid == asyncio.run(result())
     assert 1 == stats(redis_url).processed

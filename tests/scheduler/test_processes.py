@@ -96,7 +96,7 @@ def leader(client: redis.Redis) -> tuple[int, int]:
     return int(tick), int(name.split(":")[-2]) if ":" in name else 0
 
 
-@pytest.mark.timeout(TICKS * 3 + 60)
+@pytest.mark.timeout(TICKS * 3 + 240)
 def test_leader_is_killed_again_and_again(
     fleet: Fleet, redis_server: RedisServer, record_property: Callable[[str, object], None]
 ) -> None:

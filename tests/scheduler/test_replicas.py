@@ -24,7 +24,7 @@ async def test_defect_17_replicas_enqueue_a_tick_once(broker_url: str, raw: RawC
     for scheduler in schedulers:
         scheduler.register("@every 1s", Task("t"), entry_id="e")
         await scheduler.start()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         told = [await enqueued.get() for _ in range(3)]
     for scheduler in schedulers:
         await scheduler.shutdown()

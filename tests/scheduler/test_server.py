@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from headrace import InvalidOptionError, Router, Schedule, Server, Task
+from headrace import InvalidOptionError, Router, Schedule, Server, StoredSchedules, Task
 from headrace._message import decode_scheduler_entry
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ async def test_server_enqueues_and_runs(broker_url: str, raw: RawClient) -> None
 
     schedules = [Schedule("* * * * * *", Task("plain", b"own"))]
     async with Server(broker_url, router, schedules=schedules, heartbeat_interval=0.2):
-        await asyncio.wait_for(both.wait(), 20)
+        await asyncio.wait_for(both.wait(), 60)
         [key] = cast("list[str]", await raw.execute_command("ZRANGE", "asynq:schedulers", 0, -1))
         entries = cast("list[bytes]", await raw.execute_command("LRANGE", key, 0, -1))
 
@@ -45,6 +45,28 @@ async def test_server_enqueues_and_runs(broker_url: str, raw: RawClient) -> None
     }
     await typed("still the function")
     assert "still the function" in ran
+
+
+async def test_server_asks_a_provider(broker_url: str) -> None:
+    """A server enqueues what its provider wants, beside its own schedules, which stay."""
+    ran = {name: asyncio.Event() for name in ("own", "stored")}
+
+    async def handler(task: Task) -> None:
+        ran[task.type].set()
+
+    async with StoredSchedules(broker_url) as stored:
+        await stored.add(Schedule("@every 1s", Task("stored")))
+        async with Server(
+            broker_url,
+            handler,
+            schedules=[Schedule("@every 1s", Task("own"))],
+            schedule_provider=stored,
+            schedule_sync_interval=0.1,
+        ):
+            for event in ran.values():
+                await asyncio.wait_for(event.wait(), 60)
+            ran["own"].clear()
+            await asyncio.wait_for(ran["own"].wait(), 60)
 
 
 async def test_server_without_schedules(broker_url: str, raw: RawClient) -> None:

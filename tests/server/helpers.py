@@ -32,7 +32,7 @@ __all__ = [
     "state_of",
 ]
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened has not."""
 
 

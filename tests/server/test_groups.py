@@ -34,7 +34,7 @@ class Batches:
 
     async def until(self, count: int) -> None:
         """Wait until so many single payloads have come."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(len(batch) for batch in self.got) < count:
                 self._arrived.clear()
                 await self._arrived.wait()

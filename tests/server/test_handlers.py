@@ -40,13 +40,13 @@ async def test_def_handlers_run_in_threads(broker_url: str, client: Client) -> N
     threads: set[int] = set()
 
     def handler(task: Task) -> None:
-        together.wait(timeout=5)
+        together.wait(timeout=60)
         threads.add(threading.get_ident())
 
     async with serving(broker_url, handler, concurrency=3):
         infos = await client.enqueue_many([Task("t")] * 3, retention=60)
         for info in infos:
-            await client.result(info, timeout=10)
+            await client.result(info, timeout=60)
 
     assert 3 == len(threads)
     assert threading.get_ident() not in threads
@@ -57,12 +57,12 @@ async def test_threads_do_not_exceed_the_concurrency(broker_url: str, client: Cl
     together = threading.Barrier(45)
 
     def handler(task: Task) -> None:
-        together.wait(timeout=5)
+        together.wait(timeout=60)
 
     async with serving(broker_url, handler, concurrency=45):
         infos = await client.enqueue_many([Task("t")] * 45, retention=60)
         for info in infos:
-            await client.result(info, timeout=10)
+            await client.result(info, timeout=60)
 
 
 async def test_overdue_thread_keeps_its_slot(broker_url: str, client: Client, watch: Watch) -> None:
@@ -73,7 +73,7 @@ async def test_overdue_thread_keeps_its_slot(broker_url: str, client: Client, wa
     def handler(task: Task) -> None:
         order.append(task.payload.decode())
         entered.set()
-        assert proceed.wait(timeout=10)
+        assert proceed.wait(timeout=60)
 
     async with serving(
         broker_url, handler, concurrency=1, state_prober=watch.prober, heartbeat_interval=0.1
@@ -96,7 +96,7 @@ async def test_cpu_handlers_run_in_processes(redis_url: str) -> None:
         info = await client.enqueue(
             Task("cpu:area", {"size": {"width": 6, "height": 7}}), retention=60
         )
-        result = await client.result(info, timeout=20)
+        result = await client.result(info, timeout=60)
 
     assert isinstance(result, dict)
     assert 42 == result["area"]
@@ -111,7 +111,7 @@ async def test_cpu_handler_that_dies_is_a_failure(redis_url: str, watch: Watch) 
     ):
         info = await client.enqueue(Task("cpu:die"), max_retry=0, retention=60)
         with pytest.raises(TaskFailedError, match="died"):
-            await client.result(info, timeout=20)
+            await client.result(info, timeout=60)
 
 
 async def test_timeout_kills_the_process(redis_url: str, watch: Watch, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ async def test_context_reaches_threads_and_dependencies(broker_url: str, client:
     async with serving(broker_url, router):
         infos = await client.enqueue_many([typed.task() for _ in range(5)])
         for info in infos:
-            assert [info.id, info.id] == await client.result(info, timeout=10)
+            assert [info.id, info.id] == await client.result(info, timeout=60)
 
 
 async def test_handlers_run_in_copies_of_the_base_context(broker_url: str, client: Client) -> None:
@@ -209,7 +209,7 @@ async def test_handlers_run_in_copies_of_the_base_context(broker_url: str, clien
 
     async with serving(broker_url, handler, base_context=lambda: base, concurrency=1):
         infos = await client.enqueue_many([job("a"), job("b")], retention=60)
-        found = [await client.result(info, timeout=10) for info in infos]
+        found = [await client.result(info, timeout=60) for info in infos]
 
     assert ["the base", "the base"] == found
     assert "the base" == base[who]
@@ -226,7 +226,7 @@ async def test_without_base_context_the_starters_counts(broker_url: str, client:
 
     async with serving(broker_url, handler, concurrency=1):
         infos = await client.enqueue_many([job("a"), job("b")], retention=60)
-        found = [await client.result(info, timeout=10) for info in infos]
+        found = [await client.result(info, timeout=60) for info in infos]
 
     assert ["the starter", "the starter"] == found
 
@@ -356,7 +356,7 @@ async def test_clock_of_the_machine_does_not_matter(broker_url: str, client: Cli
 
     async with serving(broker_url, handler, clock=Wrong()):
         info = await client.enqueue(Task("t"), timeout=100, retention=60)
-        deadline = await client.result(info, timeout=10)
+        deadline = await client.result(info, timeout=60)
 
     assert isinstance(deadline, float)
     assert pytest.approx(time.time() + 100, abs=10) == deadline

@@ -76,7 +76,7 @@ async def test_retention_keeps_the_result(broker_url: str, client: Client, watch
 
     async with serving(broker_url, router, state_prober=watch.prober):
         info = await client.enqueue(add.task(a=2, b=3))
-        assert {"sum": 5} == await client.result(info, timeout=10)
+        assert {"sum": 5} == await client.result(info, timeout=60)
 
     report = await client.get_task(info.id)
     assert TaskState.COMPLETED == report.state
@@ -108,7 +108,7 @@ async def test_handler_writes_its_result(broker_url: str, client: Client, watch:
 
     async with serving(broker_url, handler, state_prober=watch.prober):
         info = await client.enqueue(Task("t"), retention=60)
-        assert b"\xff second" == await client.result(info, timeout=10, decode=bytes)
+        assert b"\xff second" == await client.result(info, timeout=60, decode=bytes)
 
 
 async def test_returned_value_replaces_what_was_written(broker_url: str, client: Client) -> None:
@@ -120,7 +120,7 @@ async def test_returned_value_replaces_what_was_written(broker_url: str, client:
 
     async with serving(broker_url, handler):
         info = await client.enqueue(Task("t"), retention=60)
-        assert "final" == await client.result(info, timeout=10)
+        assert "final" == await client.result(info, timeout=60)
 
 
 async def test_progress_can_be_seen(broker_url: str, client: Client, watch: Watch) -> None:
@@ -153,7 +153,7 @@ async def test_value_that_json_cannot_carry_fails(
     async with serving(broker_url, handler, state_prober=watch.prober):
         info = await client.enqueue(Task("t"), retention=60, max_retry=0)
         with pytest.raises(TaskFailedError, match="cannot be stored"):
-            await client.result(info, timeout=10)
+            await client.result(info, timeout=60)
 
 
 # --- Failure ---------------------------------------------------------------------------------

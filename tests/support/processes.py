@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Event", "Journal", "JournalingWorker", "begun_not_ended", "first_after"]
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that should have happened has not."""
 
 

@@ -91,11 +91,11 @@ async def everything(
         await client.enqueue_many([Task("x") for _ in range(3)], group=group, queue="low")
         endless = await client.enqueue(Task("endless"), max_retry=0)
 
-        assert [1, 2, 3] == [await client.result(info, timeout=20) for info in infos]
-        assert [n + 2 for n in range(10)] == [await client.result(one, timeout=20) for one in many]
+        assert [1, 2, 3] == [await client.result(info, timeout=60) for info in infos]
+        assert [n + 2 for n in range(10)] == [await client.result(one, timeout=60) for one in many]
         assert TaskState.SCHEDULED == later.state
-        assert 21 == await client.result(later, timeout=20)
-        assert 2 == await client.result(flaky, timeout=20)
+        assert 21 == await client.result(later, timeout=60)
+        assert 2 == await client.result(flaky, timeout=60)
         await watch.until(group, TaskState.COMPLETED)
         assert 3 == await client.result(group, queue="low")
 

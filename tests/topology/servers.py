@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClusterOfThree", "SentinelGroup", "client_of", "eventually"]
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 SLOTS = 16_384
 
 

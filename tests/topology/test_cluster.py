@@ -94,7 +94,7 @@ async def test_node_that_restarts(
     others = [queue for queue, node in node_of.items() if node is not away]
     gate = Gate(is_open=True)
     async with (
-        Client(cluster_url, timeout=20) as client,
+        Client(cluster_url, timeout=60) as client,
         serving(cluster_url, gate, queues=queues, state_prober=watch.prober),
     ):
         for queue in queues:

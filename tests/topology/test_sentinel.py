@@ -53,7 +53,7 @@ async def test_worker_goes_on_after_a_failover(
     """Client and worker go on with the new master, and what ran meanwhile is finished."""
     gate = Gate()
     async with (
-        Client(sentinel.url, timeout=20) as client,
+        Client(sentinel.url, timeout=60) as client,
         serving(sentinel.url, gate, state_prober=watch.prober, concurrency=4),
     ):
         held = [await client.enqueue(job(f"held {n}")) for n in range(2)]
