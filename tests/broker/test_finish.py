@@ -186,6 +186,21 @@ async def test_finish_more_than_one_call_takes(bare: RedisBroker) -> None:
     assert [Applied.APPLIED] * 250 == await bare.finish([done(a) for a in await take(bare, 250)])
 
 
+async def test_ends_of_old_and_new_tasks_of_a_long_active_list(
+    bare: RedisBroker, raw: RawClient
+) -> None:
+    """With thousands of running tasks, the oldest, the newest and those between end alike."""
+    await bare.enqueue([new(f"task-{n}") for n in range(1_300)])
+    attempts = [one for _ in range(13) for one in await take(bare)]
+    ended = [attempts[n] for n in (0, 1, 650, 1_298, 1_299)]
+
+    assert [Applied.APPLIED] * 5 == await bare.finish([done(attempt) for attempt in ended])
+
+    gone = {attempt.message.id for attempt in ended}
+    left = {attempt.message.id for attempt in attempts} - gone
+    assert left == set(await members(raw, KEYS.active))
+
+
 async def test_finish_nothing(broker: RedisBroker) -> None:
     """No ends, no answers."""
     assert [] == await broker.finish([])

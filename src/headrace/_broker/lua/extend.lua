@@ -23,7 +23,7 @@ for n, id in ipairs(ids) do
   if redis.call('HGET', key, 'hr:cancel') == ARGV[held[n] + 1] then
     replies[(held[n] - 4) / 2 + 1] = 2
   end
-  if not ends[n] or tonumber(ends[n]) < expiry then
+  if not ends[n] or tonumber(ends[n]) < tonumber(expiry) then
     redis.call('ZADD', lease, expiry, id)
     redis.call('HSET', key, 'hr:lease', expiry)
   end

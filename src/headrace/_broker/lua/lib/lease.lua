@@ -2,12 +2,14 @@
 -- the task over leaves that field standing, but writes a lease of its own: so the attempt holds
 -- the task only while the lease ends at what the hash has in hr:lease. Both are whole seconds,
 -- which Redis stores and compares several times faster than fractions.
+
+-- As text: Redis would print a Lua number anew for each command that it is an argument of.
 local function lease_end(now, duration)
-  return math.ceil(now + duration)
+  return string.format('%.0f', math.ceil(now + duration))
 end
 
 local function same_lease(score, ours)
-  return tonumber(score) == tonumber(ours)
+  return score == ours or tonumber(score) == tonumber(ours)
 end
 
 -- What attempts may do with their tasks, one code each:
@@ -64,9 +66,13 @@ end
 -- The first write of every transition out of active. These two commands are allowed when Redis
 -- is out of memory, and after a script's first write so is everything else: a full Redis
 -- can still be drained.
+-- New tasks are at the list's head. Of many running ones, those that end are mostly short ones
+-- near its head, or the oldest, at its tail: a search from the wrong end would pass all others.
 local function release(active_key, lease_key, ids)
+  local is_long = redis.call('LLEN', active_key) > 1000
   for _, id in ipairs(ids) do
-    redis.call('LREM', active_key, -1, id)
+    local near_head = is_long and redis.call('LPOS', active_key, id, 'MAXLEN', 500)
+    redis.call('LREM', active_key, near_head and 1 or -1, id)
   end
   if #ids > 0 then
     redis.call('ZREM', lease_key, unpack(ids))
