@@ -47,6 +47,7 @@ LAYERS = (
     {
         "_auditor",
         "_client",
+        "_connected",
         "_inspector",
         "_inspector.*",
         "_semaphore",

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.redis import RedisBroker
+from headrace._connected import Connected
 from headrace._validation import check_queue, seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
-    from types import TracebackType
-    from typing import Self
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -21,7 +20,7 @@ __all__ = ["Auditor"]
 DEFAULT_REDIS: Final = "redis://localhost:6379"
 
 
-class Auditor:
+class Auditor(Connected):
     """Looks for damage in Redis. What is merely in motion is none.
 
     It connects when it is first used, and belongs to the event loop that uses it.
@@ -40,24 +39,6 @@ class Auditor:
     ) -> None:
         self._settle = seconds("settle", settle)
         self._broker = RedisBroker(redis)
-
-    def __repr__(self) -> str:
-        return f"<Auditor {self._broker.address}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections. A later call opens new ones."""
-        await self._broker.close()
 
     def audit(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, overload
 
 from headrace._broker.redis import RedisBroker
 from headrace._clock import SYSTEM_RANDOM
+from headrace._connected import Connected
 from headrace._errors import (
     BrokerError,
     EnqueueManyError,
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Sequence
     from datetime import timedelta
-    from types import TracebackType
-    from typing import Self, Unpack
+    from typing import Unpack
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -49,7 +49,7 @@ MAX_PAYLOAD_SIZE: Final = 1_048_576
 _FIRST_LOOK, _LONGEST_LOOK = 0.005, 0.25
 
 
-class Client:
+class Client(Connected):
     """Enqueues tasks. One per process is enough; concurrent calls share round trips.
 
     It connects when it is first used, and belongs to the event loop that uses it.
@@ -83,24 +83,10 @@ class Client:
         self._commit: GroupCommit[Placement, Placed] = GroupCommit(self._write)
         self._hooks: tuple[EnqueueHook, ...] = ()
 
-    def __repr__(self) -> str:
-        return f"<Client {self._broker.address}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Write what is under way, and close the connections. A later call opens new ones."""
         await self._commit.drain()
-        await self._broker.close()
+        await super().close()
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -326,7 +312,7 @@ class Client:
         info = await self._wait_for_end(task_id, queue, limit)
         if info.state is TaskState.ARCHIVED:
             raise TaskFailedError(queue, task_id, info.last_error)
-        if info.result is None:
+        if info.result is None or (decode is None and not info.result):
             return None
         return json.loads(info.result) if decode is None else decode(info.result)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import anyio
 
 from headrace._broker.redis import RedisBroker
+from headrace._connected import Connected
 from headrace._context import current_context
 from headrace._errors import BrokerError, InvalidOptionError, RateLimitedError
 from headrace._validation import check_group, check_task_id, instant, seconds, whole_number
@@ -17,8 +18,6 @@ from headrace._validation import check_group, check_task_id, instant, seconds, w
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import AsyncIterator
-    from types import TracebackType
-    from typing import Self
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -31,7 +30,7 @@ LAST_CHANCE: Final = 2.0
 """Seconds that giving back a slot may take when the handler was cancelled."""
 
 
-class RateSemaphore:
+class RateSemaphore(Connected):
     """So many slots for all workers; a task that holds one gives it back, or loses it.
 
     It is that of asynq's ``x/rate`` and shares its slots with Go programs that use the same
@@ -57,17 +56,6 @@ class RateSemaphore:
 
     def __repr__(self) -> str:
         return f"<RateSemaphore {self._scope!r} of {self._max_tokens} {self._broker.address}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close the connections. A later call opens new ones; slots stay taken."""

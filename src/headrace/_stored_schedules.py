@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from headrace._broker.redis import RedisBroker
 from headrace._clock import SYSTEM_CLOCK
+from headrace._connected import Connected
 from headrace._cron import parse_zone
 from headrace._errors import InvalidOptionError
 from headrace._schedule import All, Schedule
@@ -18,8 +19,6 @@ from headrace._task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -38,7 +37,7 @@ class StoredSchedule:
     is_paused: bool
 
 
-class StoredSchedules:
+class StoredSchedules(Connected):
     """Adds, changes, pauses and removes schedules that are kept in Redis.
 
     As the provider of a `PeriodicTaskManager`, it has them enqueued:
@@ -54,24 +53,6 @@ class StoredSchedules:
 
     def __init__(self, redis: str | Redis | RedisCluster = DEFAULT_REDIS) -> None:
         self._broker = RedisBroker(redis, clock=SYSTEM_CLOCK)
-
-    def __repr__(self) -> str:
-        return f"<StoredSchedules {self._broker.address}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close the connections. A later call opens new ones."""
-        await self._broker.close()
 
     async def __call__(self) -> list[Schedule]:
         """Return what is to be enqueued: all that are not paused."""

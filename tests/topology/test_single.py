@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,6 +34,15 @@ async def test_database_number(redis_url: str) -> None:
         assert not await second._broker.queue_names()
         assert info.id == (await first.get_task(info.id)).id
     await everything(other)
+
+
+async def test_time_for_an_answer_is_that_of_the_url() -> None:
+    """A server that accepts and then says nothing counts as away after ?socket_timeout."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}?socket_timeout=0.125"
+        async with Client(url, timeout=0.1) as client:
+            with pytest.raises(BrokerError, match=r"no answer within 0\.125 s"):
+                await client.enqueue(job("x"))
 
 
 async def test_unix_socket(redis_executable: str, tmp_path: Path) -> None:

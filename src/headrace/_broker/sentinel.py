@@ -17,11 +17,11 @@ from headrace._broker.connections import Connections
 from headrace._broker.single import (
     BLOCK_SECONDS,
     COMMAND_CONNECTIONS,
-    COMMAND_SECONDS,
     OWN_SETTINGS,
     RESERVED_CONNECTIONS,
     TIMEOUTS,
     WAITING_CONNECTIONS,
+    answer_seconds,
     parameters,
 )
 from headrace._broker.urls import Hosts, safe_url
@@ -74,19 +74,20 @@ class SentinelMaster:
             self.service, self.manager, retry=Retry(NoBackoff(), 0), **kwargs
         )
 
-    def _connections(self, size: int, seconds: float) -> Sender:
+    def _connections(self, size: int, extra_seconds: float = 0.0) -> Sender:
         # The pool finds the master; the connections are kept outside of it.
         pool = self._pool(socket_timeout=None)
-        return _Connections(self.manager, pool.make_connection, size=size, timeout=seconds)
+        timeout = extra_seconds + answer_seconds(self.kwargs)
+        return _Connections(self.manager, pool.make_connection, size=size, timeout=timeout)
 
     def commands(self) -> Sender:
-        return self._connections(COMMAND_CONNECTIONS, COMMAND_SECONDS)
+        return self._connections(COMMAND_CONNECTIONS)
 
     def reserved(self) -> Sender:
-        return self._connections(RESERVED_CONNECTIONS, COMMAND_SECONDS)
+        return self._connections(RESERVED_CONNECTIONS)
 
     def waiting(self) -> Sender:
-        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS + COMMAND_SECONDS)
+        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS)
 
     def pubsub(self) -> PubSub:
         return redis.asyncio.Redis.from_pool(self._pool()).pubsub()

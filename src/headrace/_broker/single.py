@@ -32,7 +32,7 @@ WAITING_CONNECTIONS: Final = 8
 BLOCK_SECONDS: Final = 10.0
 """How long one blocking command waits in Redis."""
 COMMAND_SECONDS: Final = 3.0
-"""How long a round trip may take."""
+"""How long a round trip may take, where the user did not say."""
 TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": COMMAND_SECONDS}
 OWN_SETTINGS: Final = {
     "decode_responses": False,
@@ -76,6 +76,11 @@ class Connector(Protocol):
         ...
 
 
+def answer_seconds(kwargs: Mapping[str, Any]) -> float:
+    """Return how long to wait for an answer: as the user's settings say, but not for ever."""
+    return float(kwargs.get("socket_timeout") or COMMAND_SECONDS)
+
+
 @dataclasses.dataclass(slots=True)
 class Single:
     """A Redis server by itself."""
@@ -90,18 +95,18 @@ class Single:
         connection: AbstractConnection = self.connection_class(**kwargs)
         return connection
 
-    def _connections(self, size: int, seconds: float) -> Sender:
+    def _connections(self, size: int, extra_seconds: float = 0.0) -> Sender:
         make = functools.partial(self._connection, socket_timeout=None)
-        return Connections(make, size=size, timeout=seconds)
+        return Connections(make, size=size, timeout=extra_seconds + answer_seconds(self.kwargs))
 
     def commands(self) -> Sender:
-        return self._connections(COMMAND_CONNECTIONS, COMMAND_SECONDS)
+        return self._connections(COMMAND_CONNECTIONS)
 
     def reserved(self) -> Sender:
-        return self._connections(RESERVED_CONNECTIONS, COMMAND_SECONDS)
+        return self._connections(RESERVED_CONNECTIONS)
 
     def waiting(self) -> Sender:
-        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS + COMMAND_SECONDS)
+        return self._connections(WAITING_CONNECTIONS, BLOCK_SECONDS)
 
     def pubsub(self) -> PubSub:
         kwargs = {**TIMEOUTS, **self.kwargs, **OWN_SETTINGS, "retry": Retry(NoBackoff(), 0)}
