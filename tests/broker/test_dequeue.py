@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headrace._broker.redis import RedisBroker
 from headrace._errors import BrokerError
 from tests.broker.helpers import KEYS, LEASE, Rules, Time, done, new, requeue, take, take_one
-from tests.support.wire import dump, encode, field, members, plant
+from tests.support.wire import dump, encode, field, members, plant, raw_client
 
 if TYPE_CHECKING:
     from headrace._broker.base import Attempt
-    from headrace._broker.redis import RedisBroker
     from tests.support.wire import RawClient
 
 
@@ -273,3 +273,15 @@ async def test_taken_by_in_a_long_list(bare: RedisBroker) -> None:
     found = await bare.taken_by(["q"], token="mine")
 
     assert [f"{n:03}" for n in range(100, 210)] == sorted(ids(list(found.attempts)))
+
+
+async def test_leases_of_many_tasks_are_a_tree(redis_url: str) -> None:
+    """Redis need not walk through all leases for each; nothing but leases is in it."""
+    broker, raw = RedisBroker(redis_url), raw_client(redis_url)
+    await broker.enqueue([new(f"{n}") for n in range(20)])
+    await take(broker)
+
+    assert b"skiplist" == await raw.execute_command("OBJECT", "ENCODING", KEYS.lease)
+    assert {f"{n}" for n in range(20)} == set(await members(raw, KEYS.lease))
+    await broker.close()
+    await raw.aclose()

@@ -14,6 +14,10 @@
 --@include now
 --@include lease
 --@include limits
+-- A sorted set that begins with short members is a list to Redis, which walks it for each of them
+-- until it has 128. One that begins with a long member is a tree from the first: with a hundred
+-- running tasks, a fifth of the cost.
+local LONG = string.rep('-', 65)
 local pending, active, lease, token, prefix = KEYS[1], KEYS[2], KEYS[3], ARGV[3], ARGV[5]
 local now = now_or(ARGV[1])
 if redis.call('EXISTS', KEYS[4]) == 1 then
@@ -54,6 +58,10 @@ end
 redis.call('RPOP', pending, #waiting)
 if #ids > 0 then
   local expiry, leases = lease_end(now, tonumber(ARGV[4])), {}
+  local opens_tree = #ids > 16 and redis.call('ZCARD', lease) == 0
+  if opens_tree then
+    leases = {expiry, LONG}
+  end
   for _, id in ipairs(ids) do
     leases[#leases + 1] = expiry
     leases[#leases + 1] = id
@@ -63,6 +71,9 @@ if #ids > 0 then
   end
   redis.call('LPUSH', active, unpack(ids))
   redis.call('ZADD', lease, unpack(leases))
+  if opens_tree then
+    redis.call('ZREM', lease, LONG)
+  end
   if limits then
     record_starts(limits, #ids)
   end
