@@ -276,10 +276,10 @@ def test_reload_restarts_on_a_change(shop: Path, signum: signal.Signals) -> None
     """A changed file is in effect at once; a signal ends the worker, then its supervisor."""
     pytest.importorskip("watchfiles")
     with running(shop, "shop:memory", "--reload") as process:
-        read_until(process, "ready")
+        read_until(process, "Headrace runs")
         module = shop / "shop.py"
         module.write_text(module.read_text().replace('print("ready"', 'print("restocked"'))
-        read = read_until(process, "restocked")
+        read = read_until(process, "restocked") + read_until(process, "Headrace runs")
         assert "shop.py changed: restarting the worker" in read
         assert "Headrace has shut down" in read
         process.send_signal(signum)
@@ -297,7 +297,7 @@ def test_reload_survives_a_mistake(shop: Path) -> None:
     with running(shop, "shop:memory", "--reload") as process:
         read_until(process, "raised SyntaxError")
         module.write_text(good)
-        read_until(process, "ready")
+        read_until(process, "Headrace runs")
         process.send_signal(signal.SIGTERM)
 
         assert process.wait() == 0

@@ -82,6 +82,7 @@ KEEPERS: dict[str, str | tuple[str, ...]] = {
     "cronsim": "_cron.",
     "typer": "cli.",
     "rich": "cli.",
+    "textual": "cli.dash.",
     "watchfiles": "cli.",
     "aiohttp": "contrib.",
     "opentelemetry": "contrib.",
@@ -209,6 +210,7 @@ def test_public_names() -> None:
     """These names, and no others, are what programs may rely on."""
     names = {
         *("Client", "Router", "Server", "Task", "TaskContext", "TaskInfo", "TaskState"),
+        "TaskProgress",
         *("TaskOptions", "TaskStateProber", "GroupAggregator", "Depends", "TypedTask"),
         *("ClusterNode", "DailyStats", "GroupInfo", "RunningTask", "ServerStatus"),
         *("SchedulerEnqueueEvent", "SchedulerEntry"),
@@ -238,7 +240,7 @@ def test_core_stands_without_its_extras() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
 
-    extras = {"typer", "rich", "watchfiles", "uvloop"}
+    extras = {"typer", "rich", "textual", "watchfiles", "uvloop"}
     # Not opentelemetry: redis-py itself loads it where it is installed.
     extras |= {"aiohttp", "prometheus_client"}
     assert extras & set(loaded) == set()

@@ -54,7 +54,7 @@ from headrace._scheduler import Scheduler, SchedulerOptions
 from headrace._semaphore import RateSemaphore
 from headrace._server import Server, ServerState
 from headrace._stored_schedules import StoredSchedule, StoredSchedules
-from headrace._task import JsonValue, Task, TaskInfo, TaskOptions, TaskState
+from headrace._task import JsonValue, Task, TaskInfo, TaskOptions, TaskProgress, TaskState
 from headrace._typed import TypedTask
 from headrace._version import __version__
 
@@ -63,6 +63,7 @@ __all__ = [
     "Client",
     "Task",
     "TaskInfo",
+    "TaskProgress",
     "TaskOptions",
     "TaskState",
     "JsonValue",

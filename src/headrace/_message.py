@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.timestamp_pb2 import Timestamp
 
+    from headrace._task import TaskProgress
+
 __all__ = [
     "NOT_COMPLETED",
     "SchedulerEnqueueEvent",
@@ -79,6 +81,7 @@ def task_info(
     completed_at: float | None = None,
     is_orphaned: bool = False,
     result: bytes | None = None,
+    progress: TaskProgress | None = None,
 ) -> TaskInfo:
     """Return the report on a task with that message, and what only its state tells."""
     return TaskInfo(
@@ -100,6 +103,7 @@ def task_info(
         retention=message.retention,
         completed_at=completed_at or message.completed_at or None,
         result=result,
+        progress=progress,
     )
 
 

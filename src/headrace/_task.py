@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, timedelta
 
-__all__ = ["JsonValue", "Options", "Task", "TaskInfo", "TaskOptions", "TaskState"]
+__all__ = ["JsonValue", "Options", "Task", "TaskInfo", "TaskOptions", "TaskProgress", "TaskState"]
 
 JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
 """What JSON can carry."""
@@ -270,6 +270,16 @@ class Task:
         return f"<Task {self._type!r} ({len(self._payload)} bytes)>"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class TaskProgress:
+    """How far a handler says that it is."""
+
+    fraction: float
+    """From 0 to 1."""
+    note: str = ""
+    """For a person to read."""
+
+
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
     """A report on a task, true at the instant when it was made. Times are Unix seconds."""
@@ -298,3 +308,5 @@ class TaskInfo:
     completed_at: float | None = None
     result: bytes | None = dataclasses.field(default=None, repr=False)
     """What the handler wrote; None if nothing."""
+    progress: TaskProgress | None = None
+    """What the handler reported last, in this attempt or an earlier one; None if nothing."""

@@ -12,6 +12,7 @@ import pytest
 from headrace import (
     Client,
     HandlerNotFoundError,
+    Inspector,
     RetryLater,
     RevokeTask,
     Router,
@@ -22,6 +23,7 @@ from headrace import (
     TaskContext,
     TaskFailedError,
     TaskNotFoundError,
+    TaskProgress,
     TaskState,
 )
 from tests.server.helpers import Watch, eventually, job, queue_stats, serving
@@ -84,6 +86,18 @@ async def test_retention_keeps_the_result(broker_url: str, client: Client, watch
     assert (1, 0) == await counters(client)
 
 
+async def test_empty_result_is_none(broker_url: str, client: Client) -> None:
+    """No bytes are no JSON: as a result they count as none, unless somebody decodes them."""
+
+    async def nothing(task: Task) -> bytes:
+        return b""
+
+    async with serving(broker_url, nothing):
+        info = await client.enqueue(Task("t"), retention=60)
+        assert await client.result(info, timeout=60) is None
+        assert b"" == await client.result(info, timeout=60, decode=bytes)
+
+
 async def test_retention_ends(broker_url: str, client: Client, watch: Watch) -> None:
     """When its retention has ended, a completed task is deleted."""
 
@@ -124,10 +138,11 @@ async def test_returned_value_replaces_what_was_written(broker_url: str, client:
 
 
 async def test_progress_can_be_seen(broker_url: str, client: Client, watch: Watch) -> None:
-    """Progress lies in the task's hash, beside what asynq knows."""
+    """Whoever asks for the task, or lists those that run, sees what its handler reported last."""
     reported, proceed = asyncio.Event(), asyncio.Event()
 
     async def handler(task: Task, context: TaskContext) -> None:
+        await context.progress(0.25)
         await context.progress(0.5, "half way")
         reported.set()
         await proceed.wait()
@@ -135,11 +150,23 @@ async def test_progress_can_be_seen(broker_url: str, client: Client, watch: Watc
     async with serving(broker_url, handler, state_prober=watch.prober):
         info = await client.enqueue(Task("t"))
         await reported.wait()
-        key = f"asynq:{{default}}:t:{info.id}"
-        raw = await client._broker._link.commands.one(("HGET", key, "hr:progress"))
+        seen = await client.get_task(info.id)
+        async with Inspector(broker_url) as inspector:
+            [listed] = await inspector.list_tasks("default", "active")
         proceed.set()
 
-    assert b'{"fraction": 0.5, "note": "half way"}' == raw
+    assert info.progress is None
+    assert TaskProgress(0.5, "half way") == seen.progress == listed.progress
+
+
+async def test_progress_that_cannot_be_read_is_none(memory_url: str) -> None:
+    """What another program wrote in its place hinders nobody."""
+    async with Client(memory_url) as client:
+        info = await client.enqueue(Task("t"))
+        for rubbish in (b"", b"\xff", b"[]", b'{"fraction": "x", "note": ""}'):
+            key = f"asynq:{{default}}:t:{info.id}"
+            await client._broker._link.commands.one(("HSET", key, "hr:progress", rubbish))
+            assert (await client.get_task(info.id)).progress is None
 
 
 async def test_value_that_json_cannot_carry_fails(

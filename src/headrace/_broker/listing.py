@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.commands import checked
 from headrace._broker.link import batches
 from headrace._errors import MessageDecodeError
 from headrace._message import decode_message, task_info
-from headrace._task import TaskState
+from headrace._task import TaskProgress, TaskState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listing", "container_of", "text"]
 
+_FIELDS: Final = ("msg", "state", "result", "hr:progress")
 _LISTS: Final = frozenset({TaskState.PENDING, TaskState.ACTIVE})
 _TIMED: Final = frozenset({TaskState.SCHEDULED, TaskState.RETRY})
 
@@ -53,14 +55,14 @@ class Listing:
         fields, lease, *scores = (
             checked(reply)
             for reply in await self._link.commands.run(
-                ("HMGET", keys.task(task_id), "msg", "state", "result", "group"),
+                ("HMGET", keys.task(task_id), *_FIELDS),
                 ("ZSCORE", keys.lease, task_id),
                 ("ZSCORE", keys.scheduled, task_id),
                 ("ZSCORE", keys.retry, task_id),
                 ("TIME",),
             )
         )
-        data, state, result, _ = fields
+        data, state, result, progress = fields
         if data is None:
             return None
         message = decode_message(data)
@@ -71,6 +73,7 @@ class Listing:
             next_process_at=next((float(score) for score in scores if score is not None), None),
             is_orphaned=lease is None or float(lease) < now,
             result=result,
+            progress=_progress(progress),
         )
 
     async def list_tasks(
@@ -128,11 +131,11 @@ class Listing:
             for reply in await self._link.commands.run(
                 ("TIME",),
                 ("ZMSCORE", keys.lease, *(task_id for task_id, _ in entries)),
-                *(("HMGET", keys.task(name), "msg", "state", "result") for name, _ in entries),
+                *(("HMGET", keys.task(name), *_FIELDS) for name, _ in entries),
             )
         )
         reports = []
-        for (task_id, score), lease, (data, found, result) in zip(
+        for (task_id, score), lease, (data, found, result, progress) in zip(
             entries, leases, tasks, strict=True
         ):
             if data is None or found != str(state).encode():
@@ -144,6 +147,7 @@ class Listing:
                     next_process_at=score if state in _TIMED else None,
                     is_orphaned=lease is None or float(lease) < float(time[0]),
                     result=result,
+                    progress=_progress(progress),
                 )
             except MessageDecodeError as error:
                 self._report_damage(queue, task_id, error)
@@ -168,3 +172,12 @@ def _state(name: bytes | None) -> TaskState:
         return TaskState.from_name((name or b"pending").decode())
     except ValueError as error:
         raise MessageDecodeError(f"the task has the unknown state {name!r}") from error
+
+
+def _progress(data: bytes | None) -> TaskProgress | None:
+    """Return what a handler reported. What cannot be read is no report."""
+    try:
+        report = json.loads(data or b"")
+        return TaskProgress(float(report["fraction"]), str(report["note"]))
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -113,6 +113,10 @@ class RedisBroker(
                 self.address,
             )
 
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis tells of itself; nothing from the embedded one."""
+        return {} if self._link.connector.bell is not None else await self._info()
+
     async def _info(self) -> dict[str, str]:
         """Return INFO's fields. On a cluster: those of the node that answers."""
         try:

@@ -49,6 +49,13 @@ class Fleet(Part):
             name_of("entry_id", entry_id), offset=(page - 1) * size, count=size
         )
 
+    async def redis_info(self) -> dict[str, str]:
+        """Return what Redis tells of itself: the fields of its INFO, such as ``"redis_version"``.
+
+        On a cluster it is one of the nodes that answers. ``memory://`` tells nothing.
+        """
+        return await self._broker.redis_info()
+
     async def cluster_key_slot(self, queue: str) -> int:
         """Return the number of the slot in a Redis Cluster that holds the keys of *queue*.
 

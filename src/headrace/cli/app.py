@@ -7,9 +7,15 @@ import sys
 import typer
 
 from headrace.cli.check import check
+from headrace.cli.connection import with_connection_options
+from headrace.cli.dash.command import dash
 from headrace.cli.demo.command import demo
+from headrace.cli.fleet import cron, group, server
+from headrace.cli.queue.app import queue
+from headrace.cli.schedule import schedule
 from headrace.cli.scheduler import scheduler
 from headrace.cli.stats import stats
+from headrace.cli.task.app import task
 from headrace.cli.version import version
 from headrace.cli.worker import worker
 
@@ -18,15 +24,33 @@ __all__ = ["app", "start"]
 app: typer.Typer = typer.Typer(
     name="headrace",
     help="Background tasks for asyncio on Redis.",
-    epilog="Set HEADRACE_REDIS_URL instead of repeating --redis. NO_COLOR turns colours off.",
+    epilog="The options of the connection go before a command or after it. NO_COLOR turns "
+    "colours off.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     # What gets this far is a fault of ours or of the user's code: the plain traceback says most.
     pretty_exceptions_enable=False,
 )
-for _command in (worker, scheduler, demo, stats, check, version):
-    app.command()(_command)
+
+
+@app.callback()
+@with_connection_options
+def _headrace() -> None:
+    """Background tasks for asyncio on Redis."""
+
+
+for _command in (worker, scheduler):
+    app.command(rich_help_panel="Run")(_command)
+for _command in (dash, stats, check):
+    app.command(rich_help_panel="Look and change")(_command)
+for _group, _name in (
+    *((queue, "queue"), (task, "task"), (group, "group"), (server, "server")),
+    *((cron, "cron"), (schedule, "schedule")),
+):
+    app.add_typer(_group, name=_name, rich_help_panel="Look and change")
+for _command in (demo, version):
+    app.command(rich_help_panel="Try and tell")(_command)
 
 
 def start() -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import json
 from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from headrace.cli.console import error_console, output_console
-from headrace.cli.failure import ExitCode, explained
-from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
+from headrace.cli.complete import complete_queue
+from headrace.cli.confirm import confirm
+from headrace.cli.connection import Connection, connected
+from headrace.cli.console import output_console
+from headrace.cli.failure import ExitCode
+from headrace.cli.options import JsonOption  # noqa: TC001 - typer reads it
+from headrace.cli.output import Column, make_table, print_json
+from headrace.cli.progress import progress_bar
 from headrace.cli.text import plain, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from rich.table import Table
 
@@ -25,19 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-DEFAULT_REDIS = "redis://localhost:6379"
 _SHOWN = 200
 """Rows of the table. The counts below it are of all."""
 
 
-@explained
+@connected
 def check(
+    connection: Connection,
     *,
-    redis: RedisOption = None,
     queue: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", show_default=False, help="Check this queue only. May be repeated."
+            "--queue",
+            "-q",
+            metavar="NAME",
+            show_default=False,
+            autocompletion=complete_queue,
+            help="Check this queue only. May be repeated.",
         ),
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Put right what is found.")] = False,
@@ -52,45 +59,28 @@ def check(
     Nothing that is merely in motion is reported, or touched. The exit code is 0 if nothing is
     wrong, or all of it was repaired, and 1 if something is left.
     """
-    url = redis or DEFAULT_REDIS
-    wanted = queue or None
-    if repair and not dry_run and not yes:
-        typer.confirm("Repair what is found?", abort=True, err=True)
-    found = asyncio.run(_audit(url, wanted, repair=repair and not dry_run, quiet=as_json))
+    if repair and not dry_run:
+        confirm("Repair what is found?", yes=yes)
+    found = asyncio.run(_audit(connection.url, queue or None, repair=repair and not dry_run))
     if as_json:
-        typer.echo(json.dumps([dataclasses.asdict(finding) for finding in found]))
+        print_json(found)
     else:
         _show(found)
     if any(not finding.repaired for finding in found):
         raise typer.Exit(ExitCode.FAILURE)
 
 
-async def _audit(
-    redis: str, queues: Sequence[str] | None, *, repair: bool, quiet: bool
-) -> list[Finding]:
-    from rich.progress import Progress  # noqa: PLC0415 - keeps --help quick
+async def _audit(redis: str, queues: Sequence[str] | None, *, repair: bool) -> list[Finding]:
+    from headrace import Auditor  # noqa: PLC0415 - keeps --help quick
 
-    from headrace import Auditor  # noqa: PLC0415
-
-    console = error_console()
-    show = console.is_terminal and not quiet
     async with Auditor(redis) as auditor:
-        with Progress(console=console, transient=True, disable=not show) as bar:
-            progress = _shown_in(bar)
+        with progress_bar("Checking") as show:
+
+            def progress(now: AuditProgress) -> None:
+                show(now.done, now.total)
+
             findings = auditor.audit(queues, repair=repair, progress=progress)
             return [finding async for finding in findings]
-
-
-def _shown_in(bar: object) -> Callable[[AuditProgress], None]:
-    from rich.progress import Progress  # noqa: PLC0415 - keeps --help quick
-
-    assert isinstance(bar, Progress)  # noqa: S101 - for the type checker
-    task = bar.add_task("Checking", total=None)
-
-    def update(progress: AuditProgress) -> None:
-        bar.update(task, completed=progress.done, total=progress.total)
-
-    return update
 
 
 def _show(found: Sequence[Finding]) -> None:
@@ -113,21 +103,15 @@ def _show(found: Sequence[Finding]) -> None:
 
 
 def _table(found: Sequence[Finding]) -> Table:
-    from rich.table import Table  # noqa: PLC0415 - keeps --help quick
-
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    table.add_column("RULE", justify="right", no_wrap=True)
-    for heading in ("QUEUE", "TASK OR KEY", "PROBLEM", "REPAIR"):
-        table.add_column(heading, overflow="fold")
-    for finding in found:
-        table.add_row(
-            Text(str(finding.invariant)),
-            Text(plain(finding.queue)),
-            Text(plain(finding.subject)),
-            Text(plain(finding.problem)),
+    rows = [
+        (
+            *(str(finding.invariant), finding.queue, finding.subject, finding.problem),
             _repair_text(finding),
         )
-    return table
+        for finding in found
+    ]
+    rule = Column("RULE", is_number=True)
+    return make_table([rule, "QUEUE", "TASK OR KEY", "PROBLEM", "REPAIR"], rows)
 
 
 def _repair_text(finding: Finding) -> Text:

@@ -16,7 +16,7 @@ from headrace.cli.text import plain
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CliError", "ExitCode", "explained"]
+__all__ = ["CliError", "ExitCode", "explained", "print_error"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,7 +30,7 @@ class ExitCode(enum.IntEnum):
 
     OK = 0
     FAILURE = 1
-    """Something broke: a restart may help."""
+    """Something broke, is not there, or was not confirmed: a restart may help."""
     USAGE = 2
     """The command is wrong: a restart cannot help."""
     UNAVAILABLE = 69
@@ -74,19 +74,31 @@ def explained(command: Callable[P, R]) -> Callable[P, R]:
 
 def _as_cli_error(error: Exception) -> CliError | None:
     """Return *error* as the user's mistake; None if it is not one."""
-    from headrace import BrokerError, InvalidOptionError  # noqa: PLC0415 - keeps --help quick
+    from headrace import (  # noqa: PLC0415 - keeps --help quick
+        BrokerError,
+        ClusterRequiredError,
+        HeadraceError,
+        InvalidOptionError,
+    )
 
-    if isinstance(error, InvalidOptionError):
+    if isinstance(error, (InvalidOptionError, ClusterRequiredError)):
         return CliError(str(error))
     if isinstance(error, BrokerError):
         return CliError(str(error), code=ExitCode.UNAVAILABLE)
+    if isinstance(error, HeadraceError):  # Not there, in another state, taken, too large.
+        return CliError(str(error), code=ExitCode.FAILURE)
     return None
 
 
 def _end(error: CliError) -> NoReturn:
-    console = error_console()
-    line = Text.assemble(("Error: ", "bold red"), plain(error.message, keep="\n"))
-    if error.hint:
-        line.append(f"\n{plain(error.hint)}", style="dim")
-    console.print(line, soft_wrap=True)
+    print_error(error.message, hint=error.hint)
     raise typer.Exit(error.code)
+
+
+def print_error(message: str, *, hint: str = "") -> None:
+    """Print a failure on standard error, and below it what to do about it."""
+    console = error_console()
+    line = Text.assemble(("Error: ", "bold red"), plain(message, keep="\n"))
+    if hint:
+        line.append(f"\n{plain(hint)}", style="dim")
+    console.print(line, soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headrace.cli.failure import CliError, ExitCode
 
@@ -14,23 +14,32 @@ if TYPE_CHECKING:
 
     from headrace import Server
 
-__all__ = ["with_metrics"]
+__all__ = ["DEFAULT_HOST", "with_metrics"]
+
+DEFAULT_HOST: Final = "127.0.0.1"
 
 log: logging.Logger = logging.getLogger("headrace.worker")
 
 
-def with_metrics(server: Server, host: str, port: int) -> Server:
+def with_metrics(server: Server, host: str | None, port: int | None) -> Server:
     """Return *server* such that it serves its metrics from before its start to after its end.
+
+    Args:
+        server: What to serve the metrics of.
+        host: Where; None: on this machine only.
+        port: Where; None: nowhere, and *server* is returned as it is.
 
     Raises:
         CliError: If the port is taken, or the extra is not installed.
     """
+    if port is None:
+        return server
     try:
         from headrace.contrib.health import monitoring  # noqa: PLC0415 - an extra
         from headrace.contrib.prometheus import instrument  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise CliError(f"--metrics-port: {error}") from None
-    listener = _listener(host, port)
+    listener = _listener(host or DEFAULT_HOST, port)
     instrument(server)
     inner = server.config.lifespan
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from headrace.cli.connection import Connection, connected
 from headrace.cli.console import error_console
-from headrace.cli.failure import CliError, ExitCode, explained
+from headrace.cli.failure import CliError, ExitCode
 from headrace.cli.logs import LogFormat, LogLevel, configure_logging
-from headrace.cli.options import RedisOption  # noqa: TC001 - typer reads annotations
 from headrace.cli.target import load_target, user_fault
 from headrace.cli.text import plain
 
 if TYPE_CHECKING:
-    from headrace import PeriodicTaskManager, Scheduler
+    from headrace import PeriodicTaskManager, Router, Scheduler
 
 __all__ = ["scheduler"]
 
@@ -38,12 +38,11 @@ LogLevelOption = Annotated[
 LogFormatOption = Annotated[LogFormat | None, typer.Option(show_default="text", help="How to log.")]
 
 
-@explained
+@connected
 def scheduler(
-    context: typer.Context,
+    connection: Connection,
     target: TargetArgument,
     *,
-    redis: RedisOption = None,
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
 ) -> None:
@@ -54,8 +53,7 @@ def scheduler(
     Exit codes: 0 shut down in order; 1 broken by an error; 2 wrong command; 69 Redis does not
     answer or is unsuitable; 130 and 143 aborted by a second signal.
     """
-    is_flag = getattr(context.get_parameter_source("redis"), "name", "") == "COMMANDLINE"
-    found = build_scheduler(target, redis=redis, is_flag=is_flag)
+    found = build_scheduler(target, redis=connection.given_url, is_flag=connection.is_flag)
     configure_logging(log_level, log_format)
     announce(found)
     _run(found)
@@ -98,31 +96,36 @@ def build_scheduler(
             found = found()
         except Exception as error:  # noqa: BLE001 - whatever the user's code raises
             raise user_fault(spec, error) from None
-    if isinstance(found, (Scheduler, PeriodicTaskManager)):
-        if is_flag:
-            raise CliError(
-                f"{spec} is a {type(found).__name__}, which has its own Redis: --redis is for a "
-                f"Router",
-                hint="Leave it out, or name the Router.",
-            )
-        return found
-    if not isinstance(found, Router):
+    if isinstance(found, Router):
+        return _of_router(found, spec, redis)
+    if not isinstance(found, (Scheduler, PeriodicTaskManager)):
         raise CliError(
             f"{spec} is of type {type(found).__name__}; a headrace.Scheduler, a "
             f"PeriodicTaskManager or a Router is needed",
             hint="A function without arguments that returns one will do too.",
         )
+    if is_flag:
+        raise CliError(
+            f"{spec} is a {type(found).__name__}, which has its own Redis: --redis is for a Router",
+            hint="Leave it out, or name the Router.",
+        )
+    return found
+
+
+def _of_router(router: Router, spec: str, redis: str | None) -> Scheduler:
+    from headrace import Scheduler  # noqa: PLC0415 - as above
+
     if redis is None:
         raise CliError(
             f"{spec} is a Router: where shall its tasks go?",
             hint="Give --redis URL or set HEADRACE_REDIS_URL.",
         )
-    if not found.schedules:
+    if not router.schedules:
         raise CliError(
             f"{spec} has no cron entries", hint="@router.cron(...) gives a typed task some."
         )
     made = Scheduler(redis)
-    for schedule in found.schedules:
+    for schedule in router.schedules:
         made.add(schedule)
     return made
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import platform
-
-import typer
 
 from headrace.cli.console import output_console
 from headrace.cli.options import JsonOption  # noqa: TC001 - typer reads it
+from headrace.cli.output import print_json
 
 __all__ = ["version"]
 
@@ -25,7 +23,7 @@ def version(*, as_json: JsonOption = False) -> None:
         "redis-py": version_of("redis"),
     }
     if as_json:
-        typer.echo(json.dumps(versions))
+        print_json(versions)
         return
     console = output_console()
     for name, number in versions.items():

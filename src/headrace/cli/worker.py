@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.text import Text
 
+from headrace.cli.connection import Connection, connected
 from headrace.cli.console import error_console
-from headrace.cli.failure import CliError, ExitCode, explained
+from headrace.cli.failure import CliError, ExitCode
 from headrace.cli.logs import LogFormat, LogLevel, configure_logging
-from headrace.cli.options import RedisOption, parse_queues
+from headrace.cli.metrics import DEFAULT_HOST, with_metrics
 from headrace.cli.target import load_target, user_fault
 from headrace.cli.text import plain
+from headrace.cli.values import parse_queues
 
 if TYPE_CHECKING:
     from headrace import Server, ServerOptions
@@ -74,19 +76,23 @@ MetricsPortOption = Annotated[
     ),
 ]
 MetricsHostOption = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Where to serve them; 0.0.0.0 is everywhere.")
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        show_default=DEFAULT_HOST,
+        help="Where to serve them; 0.0.0.0 is everywhere.",
+    ),
 ]
 ReloadOption = Annotated[
     bool, typer.Option("--reload", help="Restart when a Python file here changes (development).")
 ]
 
 
-@explained
+@connected
 def worker(
-    context: typer.Context,
+    connection: Connection,
     target: TargetArgument,
     *,
-    redis: RedisOption = None,
     concurrency: ConcurrencyOption = None,
     queues: QueuesOption = None,
     strict: StrictOption = False,
@@ -94,38 +100,57 @@ def worker(
     log_level: LogLevelOption = None,
     log_format: LogFormatOption = None,
     metrics_port: MetricsPortOption = None,
-    metrics_host: MetricsHostOption = "127.0.0.1",
+    metrics_host: MetricsHostOption = None,
     reload: ReloadOption = False,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT.
 
-    What is given here takes precedence over the server's own configuration. A first SIGTERM or
-    SIGINT (Ctrl+C) lets running tasks finish, a second one aborts, SIGTSTP stops fetching.
+    What is given here takes precedence over the table [worker] of the configuration file, and
+    that over the server's own configuration. A first SIGTERM or SIGINT (Ctrl+C) lets running
+    tasks finish, a second one aborts, SIGTSTP stops fetching.
 
     Exit codes: 0 shut down in order; 1 broken by an error; 2 wrong command; 69 Redis does not
     answer or is unsuitable; 130 and 143 aborted by a second signal.
     """
+    file = connection.worker
+    if shutdown_timeout is None:
+        shutdown_timeout = file.shutdown_timeout
+    changes = _changes(
+        concurrency=file.concurrency if concurrency is None else concurrency,
+        queues=file.queues if queues is None else parse_queues(queues),
+        strict_priority=True if strict else file.strict,
+        shutdown_timeout=shutdown_timeout,
+    )
+    log_level, log_format = log_level or file.log_level, log_format or file.log_format
+    metrics_port = file.metrics_port if metrics_port is None else metrics_port
+    if reload:
+        _reload(log_level, log_format, shutdown_timeout)
+    url, is_flag = connection.given_url, connection.is_flag
+    server = build_server(target, redis=url, is_flag=is_flag, changes=changes)
+    configure_logging(log_level, log_format)
+    server = with_metrics(server, metrics_host or file.metrics_host, metrics_port)
+    announce(server)
+    _run(server)
+
+
+def _changes(
+    *,
+    concurrency: int | None,
+    queues: dict[str, int] | None,
+    strict_priority: bool | None,
+    shutdown_timeout: float | None,
+) -> ServerOptions:
+    """Return what was given; the server's own configuration says the rest."""
     changes: ServerOptions = {}
     if concurrency is not None:
         changes["concurrency"] = concurrency
     if queues is not None:
-        changes["queues"] = parse_queues(queues)
-    if strict:
-        changes["strict_priority"] = True
+        changes["queues"] = queues
+    if strict_priority is not None:
+        changes["strict_priority"] = strict_priority
     if shutdown_timeout is not None:
         changes["shutdown_timeout"] = shutdown_timeout
-    if reload:
-        _reload(log_level, log_format, shutdown_timeout)
-    is_flag = getattr(context.get_parameter_source("redis"), "name", "") == "COMMANDLINE"
-    server = build_server(target, redis=redis, is_flag=is_flag, changes=changes)
-    configure_logging(log_level, log_format)
-    if metrics_port is not None:
-        from headrace.cli.metrics import with_metrics  # noqa: PLC0415 - needs an extra
-
-        server = with_metrics(server, metrics_host, metrics_port)
-    announce(server)
-
-    _run(server)
+    return changes
 
 
 def _run(server: Server) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
@@ -13,9 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headrace.cli.failure import CliError, ExitCode, explained
+from headrace.cli.connection import Connection, connected
+from headrace.cli.failure import CliError, ExitCode
 from headrace.cli.logs import LogLevel, configure_logging
-from headrace.cli.options import JsonOption, RedisOption  # noqa: TC001 - typer reads them
+from headrace.cli.options import JsonOption  # noqa: TC001 - typer reads it
+from headrace.cli.output import print_json
 from headrace.cli.text import masked_url
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ __all__ = ["demo"]
 DEFAULT_CONCURRENCY = 100
 
 
-@explained
+@connected
 def demo(
+    connection: Connection,
     path: Annotated[
         Path,
         typer.Argument(
@@ -40,7 +42,6 @@ def demo(
         ),
     ] = Path(),
     *,
-    redis: RedisOption = None,
     concurrency: Annotated[
         int, typer.Option("--concurrency", "-c", min=1, help="Files at a time.")
     ] = DEFAULT_CONCURRENCY,
@@ -56,6 +57,7 @@ def demo(
     """
     from headrace.cli.demo.files import find_files  # noqa: PLC0415 - keeps --help quick
 
+    redis = connection.given_url
     began = time.perf_counter()
     listing = find_files(os.fsencode(path))
     report = _run(listing, redis, concurrency)
@@ -109,7 +111,7 @@ def _show(
             "seconds": round(seconds, 3),
             "failed": totals.failed,
         }
-        typer.echo(json.dumps(summary))
+        print_json(summary)
         return
     show_summary(
         report.by_extension(),

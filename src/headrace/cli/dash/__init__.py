@@ -1,0 +1,1 @@
+"""``dash``: a live terminal dashboard. It needs the extra ``headrace[dash]``."""

@@ -1,0 +1,1 @@
+"""``queue``: look at queues, pause them, limit them, delete them."""
