@@ -59,8 +59,7 @@ class Auditor(Connected):
             progress: Called now and then with how far it is.
 
         Raises:
-            InvalidOptionError: If a name cannot be a queue's, or Redis is a cluster, which is
-                not supported yet.
+            InvalidOptionError: If a name cannot be a queue's.
             BrokerError: If Redis did not answer.
         """
         names = None if queues is None else {check_queue("queues", name) for name in queues}

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 
-import pytest
 import pytest_asyncio
 from typer.testing import CliRunner
 
-from headrace import Auditor, InvalidOptionError
 from headrace.cli.app import app
 from tests.audit.damage import KEYS
 from tests.support.wire import plant, raw_client
@@ -75,13 +73,3 @@ def test_repair(damaged_url: str) -> None:
     assert code == 0
     assert "1 repaired" in shown
     assert invoke(damaged_url)[0] == 0
-
-
-def test_a_cluster_is_refused() -> None:
-    """Clearly, and before anything is asked."""
-    code, _, errors = invoke("redis+cluster://127.0.0.1:1")
-
-    assert code == 2
-    assert "does not support Redis Cluster yet" in errors
-    with pytest.raises(InvalidOptionError):
-        Auditor("redis+cluster://127.0.0.1:1").audit()

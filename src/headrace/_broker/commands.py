@@ -92,6 +92,17 @@ class Commands:
         [reply] = await self.run(command)
         return checked(reply)
 
+    async def nodes(self, key: str | None = None) -> list[Commands]:
+        """Return ways to single servers: to all that hold keys, or to that which holds *key*.
+
+        Raises:
+            BrokerError: If no answer came.
+        """
+        try:
+            return [Commands(sender) for sender in await self._sender.nodes(key)]
+        except FOREIGN_ERRORS as error:
+            raise broker_error(error) from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self._sender.close()

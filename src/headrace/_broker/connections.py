@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import hiredis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError, SlotNotCoveredError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from headrace._broker.faults import FOREIGN_ERRORS
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from redis.asyncio import RedisCluster
+    from redis.asyncio.cluster import ClusterNode
     from redis.asyncio.connection import AbstractConnection
 
 __all__ = ["Argument", "ClusterSender", "Connections", "Sender"]
@@ -32,6 +33,15 @@ class Sender(Protocol):
 
     async def send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
         """Return the reply to each command, or the ResponseError that it is.
+
+        Raises:
+            RedisError: If no answer came.
+            OSError: Likewise.
+        """
+        ...
+
+    async def nodes(self, key: str | None = None) -> Sequence[Sender]:
+        """Return senders to single servers: to all that hold keys, or to that which holds *key*.
 
         Raises:
             RedisError: If no answer came.
@@ -100,6 +110,10 @@ class Connections:
             raise
         return replies
 
+    async def nodes(self, key: str | None = None) -> Sequence[Sender]:  # noqa: ARG002 - one has all
+        """Return itself. See `Sender.nodes`."""
+        return [self]
+
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         free, self._free = self._free, []
@@ -166,9 +180,43 @@ class ClusterSender:
             pipeline.execute_command(*command)
         return cast("list[object]", await pipeline.execute(raise_on_error=False))
 
+    async def nodes(self, key: str | None = None) -> Sequence[Sender]:
+        """Return senders to primaries. See `Sender.nodes`."""
+        await self._client.initialize()
+        if key is None:
+            return [NodeSender(node) for node in self._client.get_primaries()]
+        node = self._client.get_node_from_key(key)
+        if node is None:
+            raise SlotNotCoveredError(f"no node has the slot of {key}")
+        return [NodeSender(node)]
+
     async def close(self) -> None:
         """Close the connections. A later call opens new ones."""
         await self._client.aclose()
+
+
+class NodeSender:
+    """Sends commands to one node of a cluster, over connections of a `ClusterSender`."""
+
+    def __init__(self, node: ClusterNode) -> None:
+        self._node = node
+
+    async def send(self, commands: Sequence[tuple[Argument, ...]]) -> list[object]:
+        """Send commands one after another. See `Sender.send`."""
+        replies: list[object] = []
+        for command in commands:
+            try:
+                replies.append(await self._node.execute_command(*command))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+    async def nodes(self, key: str | None = None) -> Sequence[Sender]:  # noqa: ARG002 - it is one
+        """Return itself. See `Sender.nodes`."""
+        return [self]
+
+    async def close(self) -> None:
+        """Do nothing: the connections are another's."""
 
 
 def _slot_of(command: tuple[Argument, ...]) -> Argument:

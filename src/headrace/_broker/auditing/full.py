@@ -12,15 +12,14 @@ from headrace._broker.attempts import ARCHIVE_SECONDS, ARCHIVE_SIZE, trim_call
 from headrace._broker.auditing.names import KeyName, parse
 from headrace._broker.auditing.queue import CONTAINERS, LISTS, SEARCHED, Crashes, QueueAudit
 from headrace._broker.base import MAX_ITEMS
-from headrace._broker.cluster import Cluster
 from headrace._broker.commands import Call, checked
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
-from headrace._errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
+    from headrace._broker.commands import Commands
     from headrace._broker.link import Link
 
 __all__ = ["FullAudit", "containers_of"]
@@ -54,9 +53,6 @@ class FullAudit:
         repair: Whether to put right what is found.
         settle: Seconds after which what a janitor should have deleted is looked at again.
         progress: Told how far it is, now and then.
-
-    Raises:
-        InvalidOptionError: If Redis is a cluster.
     """
 
     def __init__(
@@ -68,10 +64,6 @@ class FullAudit:
         settle: float,
         progress: Callable[[AuditProgress], None] | None,
     ) -> None:
-        if isinstance(link.connector, Cluster):
-            raise InvalidOptionError(
-                "redis", link.connector.address, "the audit does not support Redis Cluster yet"
-            )
         self._link = link
         self._queues = queues
         self._repair = repair
@@ -91,12 +83,14 @@ class FullAudit:
                     yield finding
 
     async def _batches(self) -> AsyncIterator[list[Finding]]:
-        self._total = int(await self._link.commands.one(("DBSIZE",)))
-        async for names in self._scan():
-            for queue, some in self._by_queue(names).items():
-                yield await self._look_at(queue, some)
-                if len(self._audit_of(queue).unsure) > _MOST_UNSURE:
-                    yield await self._resolve(queue)
+        nodes = await self._link.commands.nodes()
+        self._total = sum([int(await node.one(("DBSIZE",))) for node in nodes])
+        for node in nodes:
+            async for names in self._scan(node):
+                for queue, some in self._by_queue(names).items():
+                    yield await self._look_at(queue, some)
+                    if len(self._audit_of(queue).unsure) > _MOST_UNSURE:
+                        yield await self._resolve(queue)
         for queue in await self._known_queues():
             async for found in self._walk_all(queue):
                 yield found
@@ -106,12 +100,10 @@ class FullAudit:
 
     # --- Keys ------------------------------------------------------------------------------
 
-    async def _scan(self) -> AsyncIterator[list[KeyName]]:
+    async def _scan(self, node: Commands) -> AsyncIterator[list[KeyName]]:
         cursor = b"0"
         while True:
-            cursor, page = await self._link.commands.one(
-                ("SCAN", cursor, "MATCH", "[ah]*", "COUNT", _PAGE)
-            )
+            cursor, page = await node.one(("SCAN", cursor, "MATCH", "[ah]*", "COUNT", _PAGE))
             yield [name for name in (parse(_text(key)) for key in page) if name is not None]
             self._advance(len(page))
             if int(cursor) == 0:
@@ -213,8 +205,11 @@ class FullAudit:
     async def _missing(self, queues: Collection[str]) -> list[str]:
         missing = []
         for queue in queues:
-            exists, known = await self._link.commands.run(
-                ("EXISTS", *self._witnesses[queue]), ("SISMEMBER", QUEUES, queue)
+            exists, known = map(
+                checked,
+                await self._link.commands.run(
+                    ("EXISTS", *self._witnesses[queue]), ("SISMEMBER", QUEUES, queue)
+                ),
             )
             if exists and known == 0:
                 missing.append(queue)

@@ -9,7 +9,6 @@ from headrace._broker.auditing.full import containers_of
 from headrace._broker.auditing.names import KeyName, parse
 from headrace._broker.auditing.queue import Crashes, QueueAudit
 from headrace._broker.base import MAX_ITEMS
-from headrace._broker.cluster import Cluster
 from headrace._broker.commands import Call
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
@@ -49,9 +48,8 @@ async def reconcile(link: Link, queue: str, crashes: Crashes) -> AsyncIterator[l
     Where a pass is left unfinished, the next one goes on with the keys that follow.
     """
     audit = QueueAudit(link, queue, repair=True, crashes=crashes)
-    if not isinstance(link.connector, Cluster):  # There SCAN knows one node's keys only.
-        async for found in _keys(link, queue, audit):
-            yield found
+    async for found in _keys(link, queue, audit):
+        yield found
     yield await _registered(link, queue, audit)
     for key, state in await _filled(link, queue, audit):
         offset, size = 0, MAX_ITEMS
@@ -71,8 +69,9 @@ async def _keys(link: Link, queue: str, audit: QueueAudit) -> AsyncIterator[list
         cursor = b"0"
     escaped = _GLOB.sub(r"\\\1", queue)
     pattern = f"*:{{{escaped}}}:*"
+    [node] = await link.commands.nodes(bookmark)  # All keys of a queue lie on one.
     while True:
-        cursor, page = await link.commands.one(("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))
+        cursor, page = await node.one(("SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE))
         found = (parse(bytes(key).decode("utf-8", "surrogateescape")) for key in page)
         names = [name for name in found if name is not None and name.queue == queue]
         for some in batches(names) if names else [[]]:

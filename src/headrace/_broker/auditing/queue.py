@@ -190,7 +190,8 @@ class QueueAudit:
     async def keys(self, names: Sequence[KeyName]) -> list[Finding]:
         """Look at keys that hold no task: their types, expiries, locks and groups."""
         found: list[Finding] = []
-        for some in batches(names):
+        # Keys that belong to no queue may lie on different nodes of a cluster.
+        for some in batches(names) if self._queue else ([name] for name in names):
             reply = await self._link.commands.one(
                 Call("audit_keys", [name.key for name in some], ())
             )
