@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
-import socket
-import subprocess
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import nox
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]
@@ -39,6 +31,15 @@ def tests(session: nox.Session) -> None:
     """Run the tests on each Python that is found."""
     session.install("-e", ".[cli,test]")
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def interop(session: nox.Session) -> None:
+    """Run the tests with Go programs, the long ones too: 20,000 tasks under kills, 20 minutes."""
+    session.install("-e", ".[cli,test]")
+    tests = ("tests/interop", "tests/interop/soak.py")
+    options = ("--numprocesses=0", "-o", "log_cli=true", "-o", "log_cli_level=WARNING")
+    session.run("python", "-m", "pytest", *tests, *options, *session.posargs)
 
 
 @nox.session
@@ -94,26 +95,6 @@ def _difference(old: Path, new: Path, name: str) -> list[str]:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure the hot path on a Redis of its own; ``-- --redis URL`` empties and takes another."""
-    session.install(".[all]")
-    with contextlib.ExitStack() as stack:
-        own = [] if "--redis" in session.posargs else ["--redis", stack.enter_context(_redis())]
-        session.run("python", "benchmarks/hot_path.py", *own, *session.posargs)
-
-
-@contextlib.contextmanager
-def _redis() -> Iterator[str]:
-    """Run redis-server on a free port, with nothing on disk; yield its URL."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = f"redis-server --bind 127.0.0.1 --port {port} --appendonly no --loglevel warning"
-    with subprocess.Popen([*command.split(), "--save", ""]) as server:  # noqa: S603 - no input
-        try:
-            for _ in range(500):
-                with contextlib.suppress(ConnectionRefusedError):
-                    socket.create_connection(("127.0.0.1", port)).close()
-                    break
-                time.sleep(0.01)
-            yield f"redis://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    """Measure Headrace beside its peers: ``-- run --help``, ``-- report --help``."""
+    session.install(".[all]", *nox.project.dependency_groups(PYPROJECT, "bench"))
+    session.run("python", "-m", "benchmarks", *(session.posargs or ["run"]))

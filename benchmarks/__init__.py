@@ -1,0 +1,1 @@
+"""Headrace and its peers, measured on one Redis: ``python -m benchmarks --help``."""

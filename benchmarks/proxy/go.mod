@@ -1,0 +1,3 @@
+module headrace-benchmarks/proxy
+
+go 1.24.0
