@@ -164,7 +164,8 @@ class QueueNotEmptyError(HeadraceError):
 
     def __init__(self, queue: str, size: int) -> None:
         super().__init__(
-            f"Queue {queue!r} still holds {size} tasks. Delete them first, or force the deletion."
+            f"Queue {queue!r} still holds {size} tasks. Delete them first, or force the deletion; "
+            f"those that run must end before."
         )
         self.queue: str = queue
         self.size: int = size

@@ -297,8 +297,14 @@ def _locks(snapshot: Snapshot) -> Iterator[str]:
         state = snapshot.state(holder)
         if not state or state in _TERMINAL:
             yield f"{name} is held by {holder!r}, which is {state or 'gone'}"
-        elif snapshot.text(holder, "unique_key") != prefix + name:
+        elif _lock_of(snapshot, holder) != prefix + name:
             yield f"{name} is held by {holder!r}, whose lock is another"
+
+
+def _lock_of(snapshot: Snapshot, task_id: str) -> str:
+    """Return a task's lock. Of a group's tasks, asynq's client tells it in the message alone."""
+    message = snapshot.message(task_id)
+    return snapshot.text(task_id, "unique_key") or (message.unique_key if message else "")
 
 
 def _archive_bounds(snapshot: Snapshot) -> Iterator[str]:

@@ -73,17 +73,18 @@ class Admin:
 
         Raises:
             QueueNotFoundError: If there is no such queue.
-            QueueNotEmptyError: If it holds tasks that must not be deleted. Without *force*,
-                nothing was deleted.
+            QueueNotEmptyError: If it holds tasks that must not be deleted: nothing was. With
+                *force*, tasks that began meanwhile stay, and the others are gone.
             BrokerError: If Redis did not answer.
         """
         if not await self._link.commands.one(("SISMEMBER", QUEUES, queue)):
             raise QueueNotFoundError(queue)
-        deleted = 0
+        deleted, keys = 0, self._link.keys(queue)
         if force:
+            if running := await self._link.commands.one(("LLEN", keys.active)):
+                raise QueueNotEmptyError(queue, running)
             for container, state in await self._containers(queue):
                 deleted += await self._delete_all(queue, container, state)
-        keys = self._link.keys(queue)
         containers = (
             *(keys.scheduled, keys.retry, keys.archived, keys.completed),
             *(keys.groups, keys.aggregation_sets),

@@ -120,6 +120,12 @@ class Groups:
                     message.unique_key,
                     placement.unique_ttl or 0,
                     *when(placement),
+                    *(
+                        part
+                        for member in taken.messages
+                        if member.unique_key
+                        for part in (member.id, member.unique_key)
+                    ),
                 ),
             )
         )

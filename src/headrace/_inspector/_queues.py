@@ -92,8 +92,8 @@ class Queues(Part):
 
         Raises:
             QueueNotFoundError: If there is no such queue.
-            QueueNotEmptyError: If it holds tasks that must not be deleted. Without *force*,
-                nothing was deleted.
+            QueueNotEmptyError: If it holds tasks that must not be deleted: nothing was. With
+                *force*, tasks that began meanwhile stay, and the others are gone.
         """
         return await self._broker.delete_queue(name_of("queue", queue), force=force)
 

@@ -3,6 +3,7 @@
 -- ARGV     "1" to put right what is found, prefix of the tasks' keys, seconds that a lock gets
 --          which would stay for ever
 -- Returns  key, invariant, what is wrong, how it is put right: four a finding
+--@include lock_in
 local findings, repairs = {}, ARGV[1] == '1'
 local function report(...)
   for _, item in ipairs({...}) do
@@ -13,6 +14,10 @@ for _, key in ipairs(KEYS) do
   local holder = redis.pcall('GET', key)
   if type(holder) == 'string' then
     local held = redis.pcall('HMGET', ARGV[2] .. holder, 'state', 'unique_key')
+    if not held.err and not held[2] then
+      -- asynq's client names a group's locks in the messages alone.
+      held[2] = lock_in(redis.call('HGET', ARGV[2] .. holder, 'msg') or '')
+    end
     local problem
     if held.err or not held[1] then
       problem = 'is held by "' .. holder .. '", which is gone'

@@ -13,6 +13,7 @@
 -- Checks everything before it writes; an error leaves the key space as it was.
 --@include now
 --@include lock
+--@include lock_in
 --@include change
 local container, limit, prefix, state = KEYS[1], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local queue = {pending = KEYS[2], archived = KEYS[3]}
@@ -33,6 +34,9 @@ end
 local held = {}
 for n, id in ipairs(ids) do
   held[n] = redis.pcall('HMGET', prefix .. id, 'state', 'unique_key')
+  if state == 'aggregating' and not held[n].err and not held[n][2] then
+    held[n][2] = lock_in(redis.call('HGET', prefix .. id, 'msg') or '')
+  end
 end
 
 if #ids > 0 then

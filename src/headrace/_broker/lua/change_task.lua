@@ -11,11 +11,15 @@
 -- Checks everything before it writes; an error leaves the key space as it was.
 --@include now
 --@include lock
+--@include lock_in
 --@include change
 local task_key, id, prefix = KEYS[1], ARGV[3], ARGV[4]
 local queue = {pending = KEYS[2], archived = KEYS[3]}
 local held = redis.call('HMGET', task_key, 'state', 'unique_key', 'group', 'msg')
 local state, group = held[1], held[3] or ''
+if state == 'aggregating' then
+  held[2] = held[2] or lock_in(held[4] or '')
+end
 if not state and not held[4] then
   return 0
 end

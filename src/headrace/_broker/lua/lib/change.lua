@@ -5,6 +5,9 @@ local change = {}
 
 function change.run(queue, now, key, id, held)
   redis.call('HSET', key, 'state', 'pending', 'pending_since', nanoseconds(now))
+  if held[2] then  -- It may come from the msg alone; see lib/lock_in.lua.
+    redis.call('HSET', key, 'unique_key', held[2])
+  end
   -- A person wants it tried again, however often it took its worker down.
   redis.call('HDEL', key, 'hr:crashes')
   redis.call('LPUSH', queue.pending, id)

@@ -1,0 +1,1 @@
+"""Headrace and real programs of asynq's, on one Redis."""
