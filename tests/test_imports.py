@@ -35,7 +35,7 @@ LAYERS = (
     },
     {"_audit", "_events", "_health"},
     # The wire.
-    {"_proto", "_proto.*", "_message", "_context"},
+    {"_proto", "_proto.*", "_message", "_fleet_message", "_context"},
     # What is asked of a broker.
     {"_broker", "_broker.base", "_broker.keys"},
     # The parts. None of them knows all others.
@@ -78,7 +78,7 @@ KEEPERS: dict[str, str | tuple[str, ...]] = {
         "_stored_schedules.",
     ),
     "fakeredis": "_broker.",
-    "google": ("_message.", "_proto."),
+    "google": ("_message.", "_fleet_message.", "_proto."),
     "cronsim": "_cron.",
     "typer": "cli.",
     "rich": "cli.",

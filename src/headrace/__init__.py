@@ -41,10 +41,10 @@ from headrace._errors import (
     TaskStateError,
 )
 from headrace._events import EnqueueHook, Outgoing, ServerObserver, TaskEvent, TaskOutcome
+from headrace._fleet_message import SchedulerEnqueueEvent, SchedulerEntry
 from headrace._health import ServerHealth
 from headrace._inspector import Inspector
 from headrace._limits import QueueLimits
-from headrace._message import SchedulerEnqueueEvent, SchedulerEntry
 from headrace._options import ServerOptions
 from headrace._periodic import PeriodicTaskManager
 from headrace._router import Router

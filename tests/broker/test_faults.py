@@ -16,7 +16,7 @@ from tests.broker.helpers import KEYS, LEASE, Time, done, new, take
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.connections import Argument
+    from headrace._broker.connections import Argument, Sender
     from headrace._broker.redis import RedisBroker
     from tests.support.wire import RawClient
 
@@ -102,6 +102,10 @@ class Script:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    async def nodes(self, key: str | None = None) -> Sequence[Sender]:  # noqa: ARG002 - it is one
+        """Return itself."""
+        return [self]
 
     async def close(self) -> None:
         """Do nothing."""

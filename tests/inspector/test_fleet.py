@@ -27,7 +27,7 @@ from headrace._broker.keys import (
     server_key,
     workers_key,
 )
-from headrace._message import (
+from headrace._fleet_message import (
     ServerInfo,
     WorkerInfo,
     encode_scheduler_entry,

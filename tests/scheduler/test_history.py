@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headrace import Inspector, SchedulerEnqueueEvent
 from headrace._broker.redis import RedisBroker
 from headrace._broker.schedules import HISTORY_SIZE, EnqueuedAt
-from headrace._message import encode_scheduler_event
+from headrace._fleet_message import encode_scheduler_event
 
 if TYPE_CHECKING:
     from tests.support.wire import RawClient

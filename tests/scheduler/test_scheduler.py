@@ -23,7 +23,7 @@ from headrace import (
     TaskInfo,
     TaskState,
 )
-from headrace._message import decode_scheduler_entry, decode_scheduler_event
+from headrace._fleet_message import decode_scheduler_entry, decode_scheduler_event
 
 if TYPE_CHECKING:
     from tests.scheduler.helpers import Redis

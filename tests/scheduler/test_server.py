@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from headrace import InvalidOptionError, Router, Schedule, Server, StoredSchedules, Task
-from headrace._message import decode_scheduler_entry
+from headrace._fleet_message import decode_scheduler_entry
 
 if TYPE_CHECKING:
     from tests.support.wire import RawClient

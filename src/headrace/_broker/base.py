@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,8 +21,7 @@ SET_LIFETIME = 120.0
 """Seconds that an aggregation set has before its tasks go back to their group."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """One attempt's claim on a task. Redis accepts nothing from an attempt that lost it."""
 
     queue: str
@@ -30,7 +29,7 @@ class Lease:
     token: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class Attempt:
     """A task that was dequeued, and the claim on it."""
 
@@ -119,8 +118,7 @@ class Requeue:
 Transition: TypeAlias = Done | Complete | Retry | Archive | Requeue
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """The end of one attempt."""
 
     lease: Lease

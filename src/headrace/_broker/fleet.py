@@ -21,7 +21,7 @@ from headrace._broker.keys import SCHEDULERS, SERVERS, WORKERS, scheduler_histor
 from headrace._broker.listing import text
 from headrace._broker.single import TIMEOUTS
 from headrace._errors import ClusterRequiredError, MessageDecodeError
-from headrace._message import (
+from headrace._fleet_message import (
     decode_scheduler_entry,
     decode_scheduler_event,
     decode_server_info,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from headrace._broker.commands import Reply
     from headrace._broker.link import Link
-    from headrace._message import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
+    from headrace._fleet_message import SchedulerEnqueueEvent, SchedulerEntry, WorkerInfo
 
 __all__ = ["ClusterNode", "Fleet", "RunningTask", "ServerStatus"]
 

@@ -9,7 +9,7 @@ from headrace._validation import whole_number
 
 if TYPE_CHECKING:
     from headrace._broker.fleet import ClusterNode, ServerStatus
-    from headrace._message import SchedulerEnqueueEvent, SchedulerEntry
+    from headrace._fleet_message import SchedulerEnqueueEvent, SchedulerEntry
 
 __all__ = ["Fleet"]
 

@@ -9,7 +9,7 @@ import math
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from headrace._message import SchedulerEntry, encode_scheduler_entry
+from headrace._fleet_message import SchedulerEntry, encode_scheduler_entry
 from headrace._schedule import All
 from headrace._scheduling.gonotation import enqueue_options
 from headrace._task import DEFAULT_QUEUE

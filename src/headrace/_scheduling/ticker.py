@@ -11,7 +11,8 @@ import anyio
 from headrace._broker.base import Placed
 from headrace._broker.schedules import EnqueuedAt, Tick
 from headrace._errors import BrokerError
-from headrace._message import SchedulerEnqueueEvent, encode_scheduler_event, task_info
+from headrace._fleet_message import SchedulerEnqueueEvent, encode_scheduler_event
+from headrace._message import task_info
 from headrace._placement import placement
 from headrace._scheduling.entry import due_ticks
 from headrace._task import TaskState

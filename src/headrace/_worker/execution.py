@@ -52,6 +52,10 @@ class Executor:
     state: object
     """What the server's lifespan yielded."""
     log: logging.Logger
+    new_scope: Callable[[], anyio.CancelScope] = dataclasses.field(
+        init=False, default_factory=lambda: type(anyio.CancelScope())
+    )
+    """The running backend's scope. anyio looks for it, and initialises it twice, at each call."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +160,7 @@ class Execution:
         loop = asyncio.get_running_loop()
         timer = loop.call_later(min(limit, _LONGEST), self.interrupt, limit_cause)
         try:
-            with anyio.CancelScope() as self._scope:
+            with self._executor.new_scope() as self._scope:
                 return _Ending(returned=True, result=await self._handle(task))
         except asyncio.CancelledError as cancelled:
             if asyncio.current_task().cancelling():  # type: ignore[union-attr]  # A task runs this.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from headrace._errors import BrokerError
-from headrace._message import ServerInfo, WorkerInfo
+from headrace._fleet_message import ServerInfo, WorkerInfo
 from headrace._worker._backoff import Backoff
 from headrace._worker._queues import each_queue
 from headrace._worker.outcome import Cause

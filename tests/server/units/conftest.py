@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
+import pytest_asyncio
 
 from tests.server.units.harness import Harness
 from tests.worker.conftest import (
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["broker", "harness", "log", "pytest_asyncio_loop_factories", "rng", "virtual_time"]
 
 
-@pytest.fixture
-def harness(broker: FakeBroker, rng: random.Random, log: RateLimitedLog) -> Harness:
+@pytest_asyncio.fixture
+async def harness(broker: FakeBroker, rng: random.Random, log: RateLimitedLog) -> Harness:
     """What executions need, on the fake broker."""
     return Harness(broker, rng, log)
