@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from typing import TYPE_CHECKING
@@ -30,6 +31,21 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         for name, text in report.sections
     ]
     return report
+
+
+@pytest.fixture(autouse=True)
+def _logging_is_left_as_it_was() -> Iterator[None]:
+    """Take back what a command does to logging, which is for its whole process."""
+    root, own = logging.getLogger(), logging.getLogger("headrace")
+    levels, handlers, disabled = (root.level, own.level), root.handlers[:], root.manager.disable
+    yield
+    root.setLevel(levels[0])
+    own.setLevel(levels[1])
+    logging.disable(disabled)
+    # pytest's own handlers come and go by themselves.
+    for handler in root.handlers[:]:
+        if handler not in handlers and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

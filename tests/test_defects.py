@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 
 from headrace import Client, Server, Task
-from headrace._broker.base import Applied, GroupLimits, Placed
 from headrace._broker.redis import RedisBroker
+from headrace._broker.values import Applied, GroupLimits, Placed
 from headrace._config import ServerConfig
 from headrace._errors import (
     BrokerError,

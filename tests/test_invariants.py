@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from headrace._broker.base import GroupLimits
 from headrace._broker.keys import QUEUES, QueueKeys
 from headrace._broker.redis import RedisBroker
+from headrace._broker.values import GroupLimits
 from tests.broker.helpers import (
     KEYS,
     LEASE,

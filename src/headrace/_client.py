@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis, RedisCluster
 
-    from headrace._broker.base import Placed, Placement
+    from headrace._broker.values import Placed, Placement
     from headrace._events import EnqueueHook
     from headrace._task import JsonValue, TaskOptions
 
@@ -221,34 +221,51 @@ class Client(Connected):
         return new, answer
 
     async def _write(self, group: Sequence[Placement]) -> Sequence[Placed | HeadraceError]:
-        """Write a group, and what got no answer again, while there is time.
+        """Write a group, and what got no answer again, while there is time."""
+        give_up_at = asyncio.get_running_loop().time() + self._timeout
+        answers = await self._try(group, repeat=False)
+        for answer in answers:
+            if isinstance(answer, BrokerError):
+                return await self._write_again(group, answers, give_up_at)
+        return answers
+
+    async def _try(
+        self, group: Sequence[Placement], *, repeat: bool
+    ) -> list[Placed | HeadraceError]:
+        try:
+            return await self._broker.enqueue(group, repeat=repeat)
+        except BrokerError as error:
+            return [error] * len(group)
+
+    async def _write_again(
+        self,
+        group: Sequence[Placement],
+        answers: list[Placed | HeadraceError],
+        give_up_at: float,
+    ) -> list[Placed | HeadraceError]:
+        """Repeat what may pass later, until it does or there is no time left.
 
         A repetition finds the tasks of which only the answer was lost: their bytes are the
         same.
         """
         backoff = Backoff(self._rng)
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._timeout
-        answers: dict[int, Placed | HeadraceError] = {}
         waiting, unsure = list(range(len(group))), set[int]()
-        while waiting:
-            try:
-                got = await self._broker.enqueue([group[n] for n in waiting], repeat=bool(unsure))
-            except BrokerError as error:
-                got = [error] * len(waiting)
-            answers.update(zip(waiting, got, strict=True))
+        while True:
             waiting = [n for n in waiting if _may_pass_later(answers[n])]
             unsure.update(n for n in waiting if _is_ambiguous(answers[n]))
             delay = backoff.next()
-            if loop.time() + delay > give_up_at:
+            if not waiting or loop.time() + delay > give_up_at:
                 break
-            if waiting:
-                await asyncio.sleep(delay)
+            await asyncio.sleep(delay)
+            got = await self._try([group[n] for n in waiting], repeat=bool(unsure))
+            for n, answer in zip(waiting, got, strict=True):
+                answers[n] = answer
         for n in unsure:
             answer = answers[n]
             if isinstance(answer, BrokerError):
                 answer.ambiguous = True
-        return [answers[n] for n in range(len(group))]
+        return answers
 
     # --- Look ------------------------------------------------------------------------------
 

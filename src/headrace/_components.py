@@ -8,8 +8,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
-from headrace._broker.base import GroupLimits
 from headrace._broker.keys import server_key
+from headrace._broker.values import GroupLimits
 from headrace._clock import new_uuid
 from headrace._config import retry_delay_from
 from headrace._health import HEARTBEATS_MISSED, Vitals

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace._broker.base import Placement
 from headrace._broker.keys import QueueKeys
+from headrace._broker.values import Placement
 from headrace._clock import new_uuid
 from headrace._message import TaskMessage
 from headrace._task import DEFAULT_MAX_RETRY, DEFAULT_QUEUE, DEFAULT_TIMEOUT

@@ -5,15 +5,24 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
-from headrace._broker.base import Archive, Complete, Done, Finish, Lease, Placement, Requeue, Retry
 from headrace._broker.keys import QueueKeys
+from headrace._broker.values import (
+    Archive,
+    Complete,
+    Done,
+    Finish,
+    Lease,
+    Placement,
+    Requeue,
+    Retry,
+)
 from headrace._message import TaskMessage, completed_message, failed_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headrace._broker.base import Attempt
     from headrace._broker.redis import RedisBroker
+    from headrace._broker.values import Attempt
 
 __all__ = [
     "KEYS",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace._broker.base import GroupLimits
+from headrace._broker.values import GroupLimits
 from headrace._errors import QueueNotEmptyError, QueueNotFoundError
 from tests.broker.helpers import archive, complete, new, requeue, retry, take, take_one
 from tests.support.wire import dump

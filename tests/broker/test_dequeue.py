@@ -12,7 +12,7 @@ from tests.broker.helpers import KEYS, LEASE, Rules, Time, done, new, requeue, t
 from tests.support.wire import dump, encode, field, members, plant, raw_client
 
 if TYPE_CHECKING:
-    from headrace._broker.base import Attempt
+    from headrace._broker.values import Attempt
     from tests.support.wire import RawClient
 
 

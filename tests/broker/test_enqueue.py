@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
-from headrace._broker.base import Placed
 from headrace._broker.keys import QUEUES
+from headrace._broker.values import Placed
 from headrace._errors import DuplicateTaskError, TaskIdConflictError
 from headrace._message import decode_message
 from headrace._task import TaskState
@@ -16,8 +16,8 @@ from tests.broker.helpers import KEYS, Options, Time, complete, done, new, retry
 from tests.support.wire import ABSENT, dump, field, members, message_of
 
 if TYPE_CHECKING:
-    from headrace._broker.base import Placement
     from headrace._broker.redis import RedisBroker
+    from headrace._broker.values import Placement
     from tests.support.wire import RawClient
 
 PENDING = Placed(TaskState.PENDING, 0.0)

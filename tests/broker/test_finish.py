@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace._broker.base import Applied, Archive, Done, Finish
 from headrace._broker.keys import QUEUES
+from headrace._broker.values import Applied, Archive, Done, Finish
 from headrace._message import decode_message
 from tests.broker.helpers import (
     KEYS,
@@ -28,8 +28,8 @@ from tests.support.wire import dump, encode, field, members, message_of, plant, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headrace._broker.base import Attempt
     from headrace._broker.redis import RedisBroker
+    from headrace._broker.values import Attempt
     from tests.support.wire import RawClient
 
     End = Callable[[Attempt], Finish]

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from headrace import Auditor, Inspector
-from headrace._broker.base import GroupLimits
 from headrace._broker.redis import RedisBroker
+from headrace._broker.values import GroupLimits
 from tests.broker.helpers import KEYS, new
 from tests.support.invariants import check_queue
 from tests.support.wire import encode, plant, raw_client

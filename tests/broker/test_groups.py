@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
-from headrace._broker.base import AggregationSet, GroupLimits, Placed
+from headrace._broker.values import AggregationSet, GroupLimits, Placed
 from headrace._errors import BrokerError, DuplicateTaskError, TaskIdConflictError
 from headrace._task import TaskState
 from tests.broker.helpers import KEYS, Options, Rules, Time, new, take

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace._broker.base import Extended
+from headrace._broker.values import Extended
 from headrace._errors import BrokerError
 from tests.broker.helpers import KEYS, Rules, Time, done, lease_of, new, requeue, take, take_one
 from tests.support.wire import dump, field, plant, take_as_go

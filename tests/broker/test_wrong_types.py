@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
-from headrace._broker.base import AggregationSet, GroupLimits
 from headrace._broker.keys import QUEUES
+from headrace._broker.values import AggregationSet, GroupLimits
 from headrace._errors import BrokerError, HeadraceError
 from tests.broker.helpers import (
     KEYS,
@@ -28,8 +28,8 @@ from tests.support.wire import plant, read_keys
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from headrace._broker.base import Attempt, Finish
     from headrace._broker.redis import RedisBroker
+    from headrace._broker.values import Attempt, Finish
     from tests.support.wire import Key, RawClient
 
     Step = Callable[[], Awaitable[object]]

@@ -9,8 +9,8 @@ from tests.broker.helpers import LEASE, new
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from headrace._broker.base import Dequeued
     from headrace._broker.redis import RedisBroker
+    from headrace._broker.values import Dequeued
 
 __all__ = ["ask", "count", "fill"]
 

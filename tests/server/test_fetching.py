@@ -19,7 +19,7 @@ from tests.support.randomness import seeded
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from headrace._broker.base import Dequeued
+    from headrace._broker.values import Dequeued
 
 
 class LeaseCounter:

@@ -25,7 +25,7 @@ from tests.server.helpers import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from headrace._broker.base import Applied, Finish
+    from headrace._broker.values import Applied, Finish
 
 KEYS = QueueKeys("default")
 

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 import anyio
 
-from headrace._broker.base import (
-    Applied,
-    Dequeued,
-    Extended,
-    Forwarded,
-    Placed,
-    Recovered,
-)
+from headrace._broker.values import Applied, Dequeued, Extended, Forwarded, Placed, Recovered
 from headrace._errors import BrokerError, HeadraceError
 from headrace._task import TaskInfo, TaskState
 
@@ -24,15 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from headrace._audit import Finding
-    from headrace._broker.base import (
-        AggregationSet,
-        Broker,
-        Finish,
-        GroupLimits,
-        Lease,
-        LeaseGuard,
-        Placement,
-    )
+    from headrace._broker.base import Broker, LeaseGuard
+    from headrace._broker.values import AggregationSet, Finish, GroupLimits, Lease, Placement
     from headrace._limits import QueueLimits
 
 __all__ = ["Call", "FakeBroker", "FakeGuard"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final
 
-from headrace._broker.base import Lease
+from headrace._broker.values import Lease
 from headrace._errors import BrokerError, HeadraceError
 from tests.support.invariants import FOREIGN_SLACK, Snapshot, Violation, check, snapshot_of
 from tests.support.wire import read_keys, redis_time

@@ -8,9 +8,9 @@ import pytest
 from redis import exceptions as redis_errors
 
 from headrace import Client, Task, TaskInfo, TaskState
-from headrace._broker.base import Placed
 from headrace._broker.connections import ClusterSender
 from headrace._broker.faults import FOREIGN_ERRORS, broker_error
+from headrace._broker.values import Placed
 from headrace._errors import BrokerError
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from redis.asyncio import RedisCluster
 
     from headrace import HeadraceError
-    from headrace._broker.base import Placement
     from headrace._broker.connections import Argument
+    from headrace._broker.values import Placement
 
 
 def wrapped(text: str, cause: Exception | None) -> redis_errors.RedisClusterException:

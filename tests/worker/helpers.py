@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol, cast
 
 import anyio
 
-from headrace._broker.base import AggregationSet, Placement
+from headrace._broker.values import AggregationSet, Placement
 from headrace._message import TaskMessage
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from headrace._broker.base import GroupLimits
+from headrace._broker.values import GroupLimits
 from headrace._errors import BrokerError, TaskIdConflictError
 from headrace._task import Task
 from headrace._worker.aggregator import Aggregator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from headrace._broker.base import Forwarded
+from headrace._broker.values import Forwarded
 from headrace._errors import BrokerError
 from headrace._worker.forwarder import Forwarder
 from tests.worker.helpers import lines, rounded, run_for, running

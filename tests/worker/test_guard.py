@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from anyio.lowlevel import checkpoint
 
-from headrace._broker.base import Lease
+from headrace._broker.values import Lease
 from headrace._errors import BrokerError
 from headrace._log import RateLimitedLog
 from headrace._worker.guard import GuardThread

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace._broker.base import Recovered
+from headrace._broker.values import Recovered
 from headrace._errors import BrokerError
 from headrace._worker.recoverer import Recoverer
 from tests.worker.helpers import lines, run_for

@@ -10,7 +10,7 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from headrace._broker.base import Applied, Done, Finish, Lease
+from headrace._broker.values import Applied, Done, Finish, Lease
 from headrace._errors import BrokerError
 from headrace._worker.syncer import Syncer
 from tests.worker.helpers import lines, rounded, running, until

@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from headrace._broker.attempts import trim_call
-from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Call, checked
 from headrace._broker.keys import QUEUES
 from headrace._broker.listing import container_of, text
+from headrace._broker.values import MAX_ITEMS
 from headrace._errors import (
     BrokerError,
     DuplicateTaskError,

@@ -6,7 +6,9 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from headrace._broker.base import (
+from headrace._broker.commands import Call, checked
+from headrace._broker.link import batches
+from headrace._broker.values import (
     Applied,
     Archive,
     Attempt,
@@ -19,8 +21,6 @@ from headrace._broker.base import (
     Requeue,
     Retry,
 )
-from headrace._broker.commands import Call, checked
-from headrace._broker.link import batches
 from headrace._errors import BrokerError, MessageDecodeError
 from headrace._message import decode_message
 

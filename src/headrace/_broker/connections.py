@@ -85,8 +85,16 @@ class Connections:
         """Connect, unless it is connected and still of use."""
         if connection.is_connected and await _is_stale(connection):
             await connection.disconnect(nowait=True)
-        if not connection.is_connected:
-            await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's.
+        if connection.is_connected:
+            return
+        # redis-py limits the time to connect, but not that of the greetings which follow.
+        limit = self._timeout + (getattr(connection, "socket_connect_timeout", None) or 0.0)
+        try:
+            async with asyncio.timeout(limit):
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's.
+        except TimeoutError as error:
+            await connection.disconnect(nowait=True)
+            raise RedisTimeoutError(f"no answer within {limit:g} s") from error
 
     async def _exchange(
         self, connection: AbstractConnection, commands: Sequence[tuple[Argument, ...]]

@@ -6,9 +6,9 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.attempts import decode_for
-from headrace._broker.base import SET_LIFETIME, AggregationSet
 from headrace._broker.commands import Call
 from headrace._broker.link import batches
+from headrace._broker.values import SET_LIFETIME, AggregationSet
 from headrace._broker.writing import answer, when
 from headrace._errors import BrokerError, HeadraceError, MessageDecodeError
 from headrace._message import encode_message
@@ -16,9 +16,9 @@ from headrace._message import encode_message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.base import GroupLimits, Placed, Placement
     from headrace._broker.connections import Argument
     from headrace._broker.link import Link
+    from headrace._broker.values import GroupLimits, Placed, Placement
     from headrace._message import TaskMessage
 
 __all__ = ["Groups"]

@@ -6,9 +6,9 @@ import functools
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Commands
 from headrace._broker.keys import QueueKeys
+from headrace._broker.values import MAX_ITEMS
 from headrace._clock import SYSTEM_CLOCK
 from headrace._log import RateLimitedLog
 

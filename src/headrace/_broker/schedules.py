@@ -20,10 +20,10 @@ from headrace._message import encode_message
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.base import Placed, Placement
     from headrace._broker.commands import Reply
     from headrace._broker.connections import Argument
     from headrace._broker.link import Link
+    from headrace._broker.values import Placed, Placement
     from headrace._errors import HeadraceError
 
 __all__ = ["HISTORY_SIZE", "EnqueuedAt", "Schedules", "Tick", "TickReply"]

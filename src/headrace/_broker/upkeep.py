@@ -8,10 +8,10 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.attempts import extend_calls, trim_call
-from headrace._broker.base import MAX_ITEMS, Forwarded, Recovered
 from headrace._broker.commands import Call, checked
 from headrace._broker.faults import FOREIGN_ERRORS, broker_error
 from headrace._broker.keys import CANCEL_CHANNEL, SERVERS, WORKERS
+from headrace._broker.values import MAX_ITEMS, Forwarded, Recovered
 from headrace._errors import BrokerError
 from headrace._message import error_patch
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     import redis
     from redis.asyncio.client import PubSub
 
-    from headrace._broker.base import Lease
     from headrace._broker.commands import Reply
     from headrace._broker.connections import Argument
     from headrace._broker.link import Link
+    from headrace._broker.values import Lease
 
 __all__ = ["Upkeep"]
 

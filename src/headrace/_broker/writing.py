@@ -6,10 +6,10 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from headrace._broker.base import Placed, Placement
 from headrace._broker.commands import Call
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
+from headrace._broker.values import Placed, Placement
 from headrace._errors import BrokerError, DuplicateTaskError, HeadraceError, TaskIdConflictError
 from headrace._message import encode_message
 from headrace._task import TaskState

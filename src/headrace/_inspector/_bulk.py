@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from headrace._broker.admin import CHANGEABLE
-from headrace._broker.base import MAX_ITEMS
+from headrace._broker.values import MAX_ITEMS
 from headrace._errors import InvalidOptionError
 from headrace._inspector._base import Part, state_of
 from headrace._task import TaskState

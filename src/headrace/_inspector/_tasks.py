@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace._broker.base import MAX_ITEMS
+from headrace._broker.values import MAX_ITEMS
 from headrace._errors import InvalidOptionError, TaskNotFoundError
 from headrace._inspector._base import Part, name_of, state_of
 from headrace._task import TaskState

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import anyio
 
-from headrace._broker.base import Placed
 from headrace._broker.schedules import EnqueuedAt, Tick
+from headrace._broker.values import Placed
 from headrace._errors import BrokerError
 from headrace._fleet_message import SchedulerEnqueueEvent, encode_scheduler_event
 from headrace._message import task_info
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import Placement
     from headrace._broker.schedules import Schedules, TickReply
+    from headrace._broker.values import Placement
     from headrace._log import RateLimitedLog
     from headrace._scheduling.entry import Entry
     from headrace._scheduling.hooks import Hooks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 import anyio.to_thread
 
-from headrace._broker.base import MAX_ITEMS, SET_LIFETIME
+from headrace._broker.values import MAX_ITEMS, SET_LIFETIME
 from headrace._clock import new_uuid
 from headrace._errors import BrokerError, HeadraceError
 from headrace._placement import placement
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup, TaskStatus
 
-    from headrace._broker.base import AggregationSet, AggregatorBroker, GroupLimits, Placement
+    from headrace._broker.base import AggregatorBroker
+    from headrace._broker.values import AggregationSet, GroupLimits, Placement
     from headrace._config import GroupAggregator
     from headrace._log import RateLimitedLog
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from headrace._broker.base import Applied, Finish, Lease
+from headrace._broker.values import Applied, Finish, Lease
 from headrace._context import TaskContext, set_current_context
 from headrace._errors import HandlerCrashError, LeaseLostError
 from headrace._task import Task
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Awaitable, Callable
 
-    from headrace._broker.base import Attempt, FinisherBroker, Transition
+    from headrace._broker.base import FinisherBroker
+    from headrace._broker.values import Attempt, Transition
     from headrace._config import ErrorHandler
     from headrace._worker.finisher import Finisher
     from headrace._worker.reporter import Reporter

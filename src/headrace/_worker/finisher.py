@@ -10,7 +10,8 @@ from headrace._groupcommit import GroupCommit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.base import Applied, Finish, FinisherBroker
+    from headrace._broker.base import FinisherBroker
+    from headrace._broker.values import Applied, Finish
     from headrace._events import Events
     from headrace._log import RateLimitedLog
     from headrace._worker.syncer import Syncer

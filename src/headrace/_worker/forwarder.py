@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from headrace._broker.base import MAX_ITEMS
+from headrace._broker.values import MAX_ITEMS
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff
 from headrace._worker._queues import each_queue

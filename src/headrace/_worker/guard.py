@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import Lease, LeaseGuard
+    from headrace._broker.base import LeaseGuard
+    from headrace._broker.values import Lease
     from headrace._log import RateLimitedLog
 
 __all__ = ["GuardThread"]

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import HeartbeatBroker, Lease
+    from headrace._broker.base import HeartbeatBroker
+    from headrace._broker.values import Lease
     from headrace._log import RateLimitedLog
     from headrace._worker.execution import Execution
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from headrace._broker.base import Dequeued
+from headrace._broker.values import Dequeued
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff
 from headrace._worker.holds import Holds
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
-    from headrace._broker.base import Attempt, ProcessorBroker
+    from headrace._broker.base import ProcessorBroker
+    from headrace._broker.values import Attempt
     from headrace._events import Events
     from headrace._health import Vitals
     from headrace._log import RateLimitedLog

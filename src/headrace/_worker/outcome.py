@@ -7,7 +7,7 @@ import math
 import traceback
 from typing import TYPE_CHECKING, Final
 
-from headrace._broker.base import Archive, Complete, Done, Requeue, Retry
+from headrace._broker.values import Archive, Complete, Done, Requeue, Retry
 from headrace._errors import (
     HandlerCrashError,
     HandlerTimeoutError,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import logging
     import random
 
-    from headrace._broker.base import Attempt, Transition
+    from headrace._broker.values import Attempt, Transition
     from headrace._config import IsFailure, RetryDelay
     from headrace._message import TaskMessage
     from headrace._task import Task

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import Dequeued, Lease
+    from headrace._broker.values import Dequeued, Lease
     from headrace._log import RateLimitedLog
     from headrace._worker.execution import Executor
     from headrace._worker.intake import Intake

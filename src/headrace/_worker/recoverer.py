@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from headrace._broker.base import MAX_ITEMS
+from headrace._broker.values import MAX_ITEMS
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff, jittered
 from headrace._worker._queues import each_queue
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import Recovered, UpkeepBroker
+    from headrace._broker.base import UpkeepBroker
+    from headrace._broker.values import Recovered
     from headrace._log import RateLimitedLog
 
 __all__ = ["Recoverer"]

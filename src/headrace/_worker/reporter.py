@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from headrace._broker.base import Applied, Archive, Complete, Done, Requeue, Retry
+from headrace._broker.values import Applied, Archive, Complete, Done, Requeue, Retry
 from headrace._events import Events, TaskEvent, TaskOutcome, TaskWatch
 from headrace._log import RateLimitedLog
 from headrace._message import task_info
@@ -15,7 +15,7 @@ from headrace._worker.outcome import is_request, text_of
 if TYPE_CHECKING:
     import logging
 
-    from headrace._broker.base import Attempt, Finish, Lease, Transition
+    from headrace._broker.values import Attempt, Finish, Lease, Transition
     from headrace._worker.prober import StateProber
 
 __all__ = ["Reporter", "outcome_of"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import anyio
 
-from headrace._broker.base import MAX_ITEMS, Applied
+from headrace._broker.values import MAX_ITEMS, Applied
 from headrace._errors import BrokerError
 from headrace._worker._backoff import Backoff
 from headrace._worker._queues import each_queue
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskStatus
 
-    from headrace._broker.base import Finish, FinisherBroker, Lease
+    from headrace._broker.base import FinisherBroker
+    from headrace._broker.values import Finish, Lease
     from headrace._log import RateLimitedLog
 
 __all__ = ["Syncer"]

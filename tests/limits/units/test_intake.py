@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from headrace import Task, TaskContext
-    from headrace._broker.base import Attempt, Dequeued
+    from headrace._broker.values import Attempt, Dequeued
     from headrace._worker.intake import Intake
     from tests.server.units.harness import Harness
     from tests.support.fake_broker import FakeBroker

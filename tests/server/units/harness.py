@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from headrace import TaskStateProber
-from headrace._broker.base import Attempt, Dequeued, Lease
+from headrace._broker.values import Attempt, Dequeued, Lease
 from headrace._message import TaskMessage, encode_message
 from headrace._worker.execution import Execution, Executor
 from headrace._worker.finisher import Finisher
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from headrace import Task, TaskContext, TaskInfo
-    from headrace._broker.base import Finish, Transition
+    from headrace._broker.values import Finish, Transition
     from headrace._log import RateLimitedLog
     from tests.support.fake_broker import FakeBroker
 

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from headrace import LeaseLostError, SkipRetry, Task, TaskContext, current_context
-from headrace._broker.base import Applied, Archive, Complete, Done, Requeue, Retry
+from headrace._broker.values import Applied, Archive, Complete, Done, Requeue, Retry
 from headrace._message import decode_message
 from headrace._worker.outcome import Cause
 from tests.server.units.harness import NOW, Harness, attempt

@@ -9,7 +9,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from headrace import BrokerError
-from headrace._broker.base import Applied, Done, Finish
+from headrace._broker.values import Applied, Done, Finish
 from tests.server.units.harness import Harness, attempt
 from tests.worker.helpers import lines
 

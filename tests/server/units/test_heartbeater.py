@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from headrace import BrokerError
-from headrace._broker.base import Extended
+from headrace._broker.values import Extended
 from headrace._proto import asynq_pb2 as pb
 from headrace._worker.heartbeater import Heartbeater, Identity
 from headrace._worker.outcome import Cause
@@ -18,7 +18,7 @@ from tests.worker.helpers import lines, run_for
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace._broker.base import Lease
+    from headrace._broker.values import Lease
     from headrace._worker.execution import Execution
     from tests.support.fake_broker import FakeBroker
     from tests.support.virtual_time import VirtualTime

@@ -20,7 +20,7 @@ from headrace import (
     TaskArgumentsError,
     TaskCancelledError,
 )
-from headrace._broker.base import Archive, Complete, Done, Requeue, Retry
+from headrace._broker.values import Archive, Complete, Done, Requeue, Retry
 from headrace._message import decode_message
 from headrace._worker.outcome import (
     Cause,
@@ -34,7 +34,7 @@ from tests.server.units.harness import NOW, attempt, raised
 from tests.support.randomness import seeded
 
 if TYPE_CHECKING:
-    from headrace._broker.base import Transition
+    from headrace._broker.values import Transition
 
 TASK = Task("t")
 

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from headrace import BrokerError, Task, TaskContext
-from headrace._broker.base import Done, Requeue
+from headrace._broker.values import Done, Requeue
 from headrace._worker.outcome import Cause
 from tests.server.units.harness import NOW, Harness, attempt, found
 from tests.worker.helpers import lines, until

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace import SkipRetry, TaskState
-from headrace._broker.base import Archive, Complete, Done, Requeue, Retry
+from headrace._broker.values import Archive, Complete, Done, Requeue, Retry
 from tests.server.units.harness import NOW, Harness, attempt, raised
 
 if TYPE_CHECKING:
-    from headrace._broker.base import Transition
+    from headrace._broker.values import Transition
     from headrace._worker.reporter import Reporter
 
 

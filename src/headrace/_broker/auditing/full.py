@@ -11,10 +11,10 @@ from headrace._audit import AuditProgress, Finding
 from headrace._broker.attempts import ARCHIVE_SECONDS, ARCHIVE_SIZE, trim_call
 from headrace._broker.auditing.names import KeyName, parse
 from headrace._broker.auditing.queue import CONTAINERS, LISTS, SEARCHED, Crashes, QueueAudit
-from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Call, checked
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
+from headrace._broker.values import MAX_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Sequence

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from headrace._broker.auditing.full import containers_of
 from headrace._broker.auditing.names import KeyName, parse
 from headrace._broker.auditing.queue import Crashes, QueueAudit
-from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Call
 from headrace._broker.keys import QUEUES
 from headrace._broker.link import batches
+from headrace._broker.values import MAX_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

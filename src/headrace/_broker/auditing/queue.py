@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from headrace._audit import Finding
 from headrace._broker.auditing.messages import Verdict, judge
-from headrace._broker.base import MAX_ITEMS
 from headrace._broker.commands import Call
 from headrace._broker.link import batches
+from headrace._broker.values import MAX_ITEMS
 from headrace._message import error_patch
 
 if TYPE_CHECKING:
