@@ -107,12 +107,7 @@ def build(
     )
     executor = Executor(
         resolve=handlers.resolve,
-        judge=Judge(
-            retry_delay=config.retry_delay or retry_delay_from(config.rng),
-            is_failure=config.is_failure,
-            rng=config.rng,
-            log=log.logger,
-        ),
+        judge=_judge(config, log),
         finisher=finisher,
         broker=broker,
         reporter=reporter,
@@ -120,25 +115,7 @@ def build(
         state=state,
         log=log.logger,
     )
-    processor = Processor(
-        Intake(
-            broker,
-            weights=config.queues,
-            strict_priority=config.strict_priority,
-            lease_duration=config.lease_duration,
-            poll_interval=config.task_check_interval,
-            rng=config.rng,
-            log=log,
-            vitals=vitals,
-            events=events,
-        ),
-        executor,
-        concurrency=config.concurrency,
-        lease_duration=config.lease_duration,
-        base_context=config.base_context,
-        log=log,
-        rng=config.rng,
-    )
+    processor = _processor(config, broker, executor, vitals=vitals, events=events, log=log)
     vitals.running = processor.running
     return Components(
         support=[
@@ -159,6 +136,46 @@ def build(
         finisher=finisher,
         syncer=syncer,
         vitals=vitals,
+    )
+
+
+def _judge(config: ServerConfig, log: RateLimitedLog) -> Judge:
+    return Judge(
+        retry_delay=config.retry_delay or retry_delay_from(config.rng),
+        is_failure=config.is_failure,
+        rng=config.rng,
+        log=log.logger,
+    )
+
+
+def _processor(
+    config: ServerConfig,
+    broker: Broker,
+    executor: Executor,
+    *,
+    vitals: Vitals,
+    events: Events,
+    log: RateLimitedLog,
+) -> Processor:
+    intake = Intake(
+        broker,
+        weights=config.queues,
+        strict_priority=config.strict_priority,
+        lease_duration=config.lease_duration,
+        poll_interval=config.task_check_interval,
+        rng=config.rng,
+        log=log,
+        vitals=vitals,
+        events=events,
+    )
+    return Processor(
+        intake,
+        executor,
+        concurrency=config.concurrency,
+        lease_duration=config.lease_duration,
+        base_context=config.base_context,
+        log=log,
+        rng=config.rng,
     )
 
 

@@ -45,6 +45,10 @@ PASSWORD = "s3cr%t/@word"  # noqa: S105 - of a Redis that lives for a test
             "rediss://h?ssl_cert_reqs=none&ssl_check_hostname=false",
         ),
         ({"tls": True, "tls_ca": "/a b.pem"}, "rediss://localhost:6379?ssl_ca_certs=/a+b.pem"),
+        (
+            {"tls": True, "tls_server_name": "a.b"},
+            "rediss://localhost:6379?ssl_server_hostname=a.b",
+        ),
     ],
 )
 def test_settings_become_a_url(settings: dict[str, object], url: str) -> None:

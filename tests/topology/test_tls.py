@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace import BrokerError, Server
+from headrace import BrokerError, Client, Server
 from tests.server.helpers import Gate
 from tests.support.redis_server import RedisServer, free_port
 from tests.topology.scenario import everything, guard_extends
@@ -28,7 +28,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     certificate, key = directory / "certificate.pem", directory / "key.pem"
     command = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
     command += ["-keyout", str(key), "-out", str(certificate), "-subj", "/CN=headrace"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1,DNS:redis.example"]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own arguments
     return certificate, key
 
@@ -60,6 +60,17 @@ async def test_everything_through_tls(tls_port: int, certificate: tuple[Path, Pa
     url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate[0]}"
     await everything(url)
     await guard_extends(url)
+
+
+async def test_certificate_of_another_name(tls_port: int, certificate: tuple[Path, Path]) -> None:
+    """The URL may say which host's certificate is wanted; that of another is refused."""
+    url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate[0]}&ssl_server_hostname="
+    async with Client(f"{url}redis.example") as client:
+        await client.ping()
+    await guard_extends(f"{url}redis.example")
+    async with Client(f"{url}another.example", timeout=0.1) as client:
+        with pytest.raises(BrokerError, match=r"(?i)certificate"):
+            await client.ping()
 
 
 async def test_unknown_certificate_is_refused(tls_port: int) -> None:

@@ -14,6 +14,7 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 
 from headrace._broker import cluster, memory, sentinel
 from headrace._broker.single import Single, parameters
+from headrace._broker.tls import TlsConnection
 from headrace._broker.urls import safe_url, what_is_wrong
 from headrace._errors import InvalidOptionError
 
@@ -106,6 +107,8 @@ def _from_url(url: str) -> Connector:
 def _single_from_url(url: str) -> Connector:
     kwargs = dict(parse_url(url))
     connection_class = cast("type", kwargs.pop("connection_class", redis.asyncio.Connection))
+    if connection_class is redis.asyncio.SSLConnection:
+        connection_class = TlsConnection
     unknown = set(kwargs) - parameters(connection_class)
     if unknown:
         raise ValueError(f"it has unknown parameters: {', '.join(sorted(unknown))}")

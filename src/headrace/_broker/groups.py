@@ -14,7 +14,7 @@ from headrace._errors import BrokerError, HeadraceError, MessageDecodeError
 from headrace._message import encode_message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from headrace._broker.connections import Argument
     from headrace._broker.link import Link
@@ -120,12 +120,7 @@ class Groups:
                     message.unique_key,
                     placement.unique_ttl or 0,
                     *when(placement),
-                    *(
-                        part
-                        for member in taken.messages
-                        if member.unique_key
-                        for part in (member.id, member.unique_key)
-                    ),
+                    *_locks(taken),
                 ),
             )
         )
@@ -163,3 +158,11 @@ def _decode(
         except MessageDecodeError:
             bad.append(task_id)
     return messages, bad
+
+
+def _locks(taken: AggregationSet) -> Iterator[str]:
+    """Yield the ID and the lock's key of each member that has a lock."""
+    for member in taken.messages:
+        if member.unique_key:
+            yield member.id
+            yield member.unique_key

@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry as SyncRetry
 
 from headrace._broker.connections import Connections
+from headrace._broker.tls import SyncTlsConnection, TlsConnection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,8 @@ class Single:
             return None
         name = self.connection_class.__name__
         connection_class = getattr(redis.connection, name, redis.connection.Connection)
+        if self.connection_class is TlsConnection:
+            connection_class = SyncTlsConnection
         known = parameters(connection_class)
         kwargs = {
             k: v for k, v in {**TIMEOUTS, **self.kwargs, **OWN_SETTINGS}.items() if k in known

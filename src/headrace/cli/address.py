@@ -22,7 +22,7 @@ _WITH_TLS: Final = {
     "redis-sentinel": "rediss+sentinel",
 }
 _LOCAL: Final = {"unix", "redis-socket"}
-_CERTIFICATE_SETTINGS: Final = ("tls_insecure", "tls_ca")
+_CERTIFICATE_SETTINGS: Final = ("tls_insecure", "tls_ca", "tls_server_name")
 
 
 @dataclasses.dataclass(slots=True)
@@ -148,9 +148,11 @@ def _set_tls(address: Address, settings: Mapping[str, object]) -> None:
             f"authorities check the certificates",
             hint="SSL_CERT_FILE names others.",
         )
-    if len(wanted) > 1:
+    if settings.get("tls_server_name"):
+        address.set_query(ssl_server_hostname=str(settings["tls_server_name"]))
+    if settings.get("tls_insecure") and settings.get("tls_ca"):
         raise CliError("--tls-insecure checks no certificate: --tls-ca has no use beside it")
     if settings.get("tls_insecure"):
         address.set_query(ssl_cert_reqs="none", ssl_check_hostname="false")
-    else:
+    if settings.get("tls_ca"):
         address.set_query(ssl_ca_certs=str(settings["tls_ca"]))

@@ -93,6 +93,12 @@ _OPTIONS: Final = {
     "tls_ca": _option(
         str | None, "--tls-ca", "FILE", "With TLS: trust the authorities in this PEM file."
     ),
+    "tls_server_name": _option(
+        str | None,
+        "--tls-server-name",
+        "NAME",
+        "With TLS: the host that the certificate names, where it is not that of the address.",
+    ),
     "config": _option(
         Path | None,
         "--config",

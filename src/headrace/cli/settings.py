@@ -55,6 +55,7 @@ class Settings(_Table):
     tls: bool | None = None
     tls_insecure: bool | None = None
     tls_ca: str | None = None
+    tls_server_name: str | None = None
     worker: WorkerSettings = WorkerSettings()
 
     def connection(self) -> dict[str, object]:
