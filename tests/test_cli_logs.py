@@ -7,7 +7,7 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
-from headrace.cli.logs import LogFormat, LogLevel, configure_logging
+from headrace._cli.logs import LogFormat, LogLevel, configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

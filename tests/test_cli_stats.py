@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import headrace
 from headrace import Client, QueueStats, Router, Server, Task
-from headrace.cli.app import app
+from headrace._cli.app import app
 
 
 def invoke(*arguments: str, **variables: str) -> tuple[int, str, str]:

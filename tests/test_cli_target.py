@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.cli.failure import CliError, ExitCode
-from headrace.cli.target import load_target
+from headrace._cli.failure import CliError, ExitCode
+from headrace._cli.target import load_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.cli.text import duration_text, masked_url, plain, plural, short_count, size_text
-from headrace.cli.values import parse_queues
+from headrace._cli.text import duration_text, masked_url, plain, plural, short_count, size_text
+from headrace._cli.values import parse_queues
 
 
 @pytest.mark.parametrize(

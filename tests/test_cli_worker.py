@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from headrace import Client, Task
-from headrace.cli.app import app
+from headrace._cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace import Task
-from headrace.cli.demo import tasks
-from headrace.cli.demo.files import Examined, Listing, examine, extension, find_files
-from headrace.cli.demo.report import Record, Report
-from headrace.cli.demo.runner import run_demo
-from headrace.cli.demo.tasks import Demo
+from headrace._cli.demo import tasks
+from headrace._cli.demo.files import Examined, Listing, examine, extension, find_files
+from headrace._cli.demo.report import Record, Report
+from headrace._cli.demo.runner import run_demo
+from headrace._cli.demo.tasks import Demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

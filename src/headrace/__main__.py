@@ -13,7 +13,7 @@ EXTRA = frozenset({"rich", "typer"})
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     try:
-        from headrace.cli.app import start  # noqa: PLC0415 - its packages may be missing
+        from headrace._cli.app import start  # noqa: PLC0415 - its packages may be missing
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in EXTRA:
             raise

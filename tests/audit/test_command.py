@@ -7,7 +7,7 @@ import json
 import pytest_asyncio
 from typer.testing import CliRunner
 
-from headrace.cli.app import app
+from headrace._cli.app import app
 from tests.audit.damage import KEYS
 from tests.support.wire import plant, raw_client
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from typer.testing import CliRunner
 
 from headrace import Client, Inspector, Router, Server, SkipRetry, Task
-from headrace.cli.app import app
+from headrace._cli.app import app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

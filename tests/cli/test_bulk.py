@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from headrace import Client, Task
-from headrace.cli import confirm
+from headrace._cli import confirm
 from tests.cli.support import counts, invoke
 
 COMMANDS = [

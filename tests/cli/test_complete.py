@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.cli import complete
+from headrace._cli import complete
 from tests.cli.support import invoke
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.cli.address import full_url
-from headrace.cli.failure import CliError
+from headrace._cli.address import full_url
+from headrace._cli.failure import CliError
 from tests.cli.support import fill, inspect, invoke
 from tests.support.redis_server import RedisServer
 

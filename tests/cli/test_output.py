@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headrace import Client, DailyStats, QueueLimits, Task, TaskState
-from headrace.cli.output import json_value
+from headrace._cli.output import json_value
 from tests.cli.support import inspect, invoke
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.main import get_command
 
-from headrace.cli.app import app
-from headrace.cli.settings import Settings, WorkerSettings
+from headrace._cli.app import app
+from headrace._cli.settings import Settings, WorkerSettings
 from tests.support.pages import ROOT
 
 if TYPE_CHECKING:

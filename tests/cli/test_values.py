@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from headrace import All, TaskState
-from headrace.cli.options import State
-from headrace.cli.values import parse_duration, parse_instant, parse_misfire, parse_rate
+from headrace._cli.options import State
+from headrace._cli.values import parse_duration, parse_instant, parse_misfire, parse_rate
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headrace.cli import worker
+from headrace._cli import worker
 from tests.cli.support import invoke
 
 if TYPE_CHECKING:

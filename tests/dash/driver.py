@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from headrace.cli.dash.app import DashApp
-from headrace.cli.dash.grid import Grid
+from headrace._cli.dash.app import DashApp
+from headrace._cli.dash.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

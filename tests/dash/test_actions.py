@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from headrace import Client, Inspector, Router, Schedule, Server, Task, TaskContext, TaskState
-from headrace.cli.dash.actions import AllTasks, Outcome, Request, Tasks, Verb, notice, perform
+from headrace._cli.dash.actions import AllTasks, Outcome, Request, Tasks, Verb, notice, perform
 from tests.dash.driver import dashboard
 
 STATES = ["pending", "active", "scheduled", "retry", "archived", "completed", "aggregating"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from headrace.cli.app import app
-from headrace.cli.dash import command
-from headrace.cli.dash.app import DashApp
+from headrace._cli.app import app
+from headrace._cli.dash import command
+from headrace._cli.dash.app import DashApp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_missing_extra_is_named() -> None:
 def test_help_loads_no_textual() -> None:
     """What is not used costs no time."""
     done = python(
-        "import sys; from typer.testing import CliRunner; from headrace.cli.app import app;"
+        "import sys; from typer.testing import CliRunner; from headrace._cli.app import app;"
         "print(CliRunner().invoke(app, ['--help']).output); print('textual' in sys.modules)"
     )
 

@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from headrace import BrokerError, Client, HeadraceError, Inspector, Task, TaskState
-from headrace.cli.dash.actions import AllTasks, Request, Verb, perform
-from headrace.cli.dash.app import NoticeHandler
-from headrace.cli.dash.poller import Poller
+from headrace._cli.dash.actions import AllTasks, Request, Verb, perform
+from headrace._cli.dash.app import NoticeHandler
+from headrace._cli.dash.poller import Poller
 from tests.dash.driver import dashboard
 from tests.support.redis_server import RedisServer
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from headrace import QueueStats, SchedulerEntry
-from headrace.cli.dash.formatting import (
+from headrace._cli.dash.formatting import (
     body_text,
     fitted,
     preview,
@@ -16,8 +16,8 @@ from headrace.cli.dash.formatting import (
     spark,
     time_text,
 )
-from headrace.cli.dash.source import entry_queue
-from headrace.cli.dash.throughput import Throughput
+from headrace._cli.dash.source import entry_queue
+from headrace._cli.dash.throughput import Throughput
 
 STATS = QueueStats(
     queue="q",

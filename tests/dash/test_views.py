@@ -15,16 +15,16 @@ from headrace import (
     ServerStatus,
     Task,
 )
-from headrace.cli.dash.app import DashApp
-from headrace.cli.dash.dialogs import HELP
-from headrace.cli.dash.fleet import RunningView, ServersView
-from headrace.cli.dash.grid import Grid
-from headrace.cli.dash.queue import QueueView
-from headrace.cli.dash.queues import QueuesView
-from headrace.cli.dash.schedulers import EntryView, SchedulersView
-from headrace.cli.dash.task import TaskView
-from headrace.cli.dash.tasks import TasksView
-from headrace.cli.dash.view import Pane, View
+from headrace._cli.dash.app import DashApp
+from headrace._cli.dash.dialogs import HELP
+from headrace._cli.dash.fleet import RunningView, ServersView
+from headrace._cli.dash.grid import Grid
+from headrace._cli.dash.queue import QueueView
+from headrace._cli.dash.queues import QueuesView
+from headrace._cli.dash.schedulers import EntryView, SchedulersView
+from headrace._cli.dash.task import TaskView
+from headrace._cli.dash.tasks import TasksView
+from headrace._cli.dash.view import Pane, View
 from tests.dash.driver import dashboard
 
 if TYPE_CHECKING:
