@@ -187,8 +187,8 @@ def test_command_line_uses_the_public_names_only() -> None:
     """What the command line does, a user's program can do too."""
 
     def is_wrong(module: str, name: str) -> bool:
-        is_of_command_line = module.split(".")[0] == "_cli"
-        return is_of_command_line and name[:1] == "_" and name.split(".")[0] != "_cli"
+        is_of_command_line = module.partition(".")[0] == "_cli"
+        return is_of_command_line and name[:1] == "_" and name.partition(".")[0] != "_cli"
 
     assert violations(is_wrong) == {}
 
