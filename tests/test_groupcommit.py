@@ -45,6 +45,26 @@ async def test_waiting_items_go_together() -> None:
     assert [[2, 4], [6, 8, 10], [12]] == writer.groups
 
 
+async def test_many_callers_go_in_halves() -> None:
+    """While one half is written, the callers in the other, which have their answers, go on."""
+    groups: list[list[int]] = []
+
+    async def write(group: Sequence[int]) -> Sequence[int]:
+        groups.append(list(group))
+        await asyncio.sleep(0)
+        return group
+
+    commit: GroupCommit[int, int] = GroupCommit(write)
+
+    async def caller(number: int) -> None:
+        for _ in range(3):
+            await commit.submit(number)
+
+    await asyncio.gather(*map(caller, range(100)))
+
+    assert [list(range(50)), list(range(50, 100))] * 3 == groups
+
+
 async def test_each_gets_its_own_answer() -> None:
     """An error of one is raised for that one; what the write raises, for its whole group."""
     writer = Writer()

@@ -1,13 +1,14 @@
 """Group commit: what comes in while a write is on its way goes out with the next one.
 
 No timer decides when to write. An idle system writes at once; a busy one writes as fast as
-Redis answers, and each answer carries more.
+Redis answers, and each answer carries more. Where there are many, a write takes half of them:
+while Redis is busy with one half, the callers in the other, which have their answers, go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -16,6 +17,9 @@ __all__ = ["GroupCommit"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_WORTH_HALVING: Final = 32
+"""Items from which on a second write costs less than to wait while Redis is busy."""
 
 
 class GroupCommit(Generic[T, R]):
@@ -54,11 +58,16 @@ class GroupCommit(Generic[T, R]):
             await asyncio.wait([self._writer])
 
     async def _write_all(self) -> None:
+        answered = 0
         try:
             while self._waiting:
-                group = self._waiting[: self._most]
-                del self._waiting[: self._most]
+                # Those that were answered just now come back while the others are written.
+                callers = len(self._waiting) + answered
+                share = callers if callers < _WORTH_HALVING else callers // 2
+                group = self._waiting[: min(share, self._most)]
+                del self._waiting[: len(group)]
                 await self._write_group(group)
+                answered = len(group)
         finally:
             self._writer = None
 
