@@ -32,6 +32,8 @@ JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | flo
 DEFAULT_MAX_RETRY = 25
 DEFAULT_TIMEOUT = 1800
 DEFAULT_QUEUE = "default"
+# Made once: json.dumps would make one for each task.
+_JSON = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class TaskState(enum.IntEnum):
@@ -164,9 +166,7 @@ def encode_payload(task_type: str, payload: object) -> bytes:
     if isinstance(payload, (bytes, bytearray, memoryview)):
         return bytes(payload)
     try:
-        return json.dumps(
-            payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        ).encode()
+        return _JSON.encode(payload).encode()
     except RecursionError as error:  # Its repr would be one, too.
         raise InvalidOptionError("payload", type(payload), "it is nested too deeply") from error
     except (TypeError, ValueError) as error:

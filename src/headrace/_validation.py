@@ -37,7 +37,8 @@ def _check_name(option: str, value: object) -> str:
         raise InvalidOptionError(option, value, f"a str is needed, not {type(value).__name__}")
     if not value.strip():
         raise InvalidOptionError(option, value, "it must not be blank")
-    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in value):
+    # Most names are printable as a whole, which is quickly seen.
+    if not value.isprintable() and any(unicodedata.category(c) in {"Cc", "Cs"} for c in value):
         raise InvalidOptionError(
             option, value, "it must not contain control characters or lone surrogates"
         )

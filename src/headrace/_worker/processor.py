@@ -63,6 +63,7 @@ class Processor:
         # At most half of them at a time: Redis gets the next half while the first one runs.
         self._most = max(1, (concurrency + 1) // 2)
         self._slots = asyncio.Semaphore(concurrency)
+        self._slots_taken = 0  # For tasks that are still to come.
         self._lease_duration = lease_duration
         self._base_context = base_context
         self._log = log
@@ -110,37 +111,26 @@ class Processor:
 
     async def _pull(self, handlers: asyncio.TaskGroup) -> None:
         """Fill the free slots; wait for a slot, or for a task, if there is none."""
-        slots = await self._take_slots()
-        if not slots:
+        await self._take_slots()
+        if self._stopping:
             return
-        got: Dequeued | None = None
         asked_at = asyncio.get_running_loop().time()
-        try:
-            got = await self._fetch(slots)
-        finally:
-            self._release(slots - (len(got.attempts) if got is not None else 0))
+        got = await self._fetch(self._slots_taken)
         if got is None:
             return
         self._start(handlers, got, asked_at + self._lease_duration)
         if not got.attempts:
             await self._idle(self._intake.wait)
+        elif self._slots_taken:  # There are no more tasks, so that these come first.
+            await asyncio.sleep(0)
 
-    async def _take_slots(self) -> int:
-        """Wait for a free slot, and take up to half of all; 0 if it is time to stop."""
-        if not await self._idle(self._slots.acquire):
-            return 0
-        taken = 1
-        while taken < self._most and not self._slots.locked():
+    async def _take_slots(self) -> None:
+        """Take up to half of all slots for the next tasks; wait if not one is free."""
+        if not self._slots_taken and await self._idle(self._slots.acquire):
+            self._slots_taken = 1
+        while self._slots_taken < self._most and not self._slots.locked():
             await self._slots.acquire()  # Returns at once: it is not locked.
-            taken += 1
-        if self._stopping:  # It was asked to in the very moment in which a slot became free.
-            self._release(taken)
-            return 0
-        return taken
-
-    def _release(self, slots: int) -> None:
-        for _ in range(slots):
-            self._slots.release()
+            self._slots_taken += 1
 
     async def _fetch(self, slots: int) -> Dequeued | None:
         """Fetch tasks; None, after a pause, if Redis did not answer."""
@@ -163,6 +153,7 @@ class Processor:
             self.running[attempt.lease] = execution
             context = self._base_context().copy() if self._base_context is not None else None
             handlers.create_task(self._occupy_slot(execution), context=context)
+        self._slots_taken -= len(got.attempts)
 
     async def _occupy_slot(self, execution: Execution) -> None:
         """Run an execution in a slot that was taken for it, and free the slot."""

@@ -88,6 +88,22 @@ async def test_unused_slots_are_given_back(
     assert [{"default": 2}, {"default": 2}] == asked(broker)
 
 
+async def test_last_tasks_begin_before_redis_is_asked_again(
+    harness: Harness, broker: FakeBroker
+) -> None:
+    """Where fewer came than were asked for, these begin at once: no question delays them."""
+    asked_before: list[int] = []
+
+    async def handle(_task: Task, _context: TaskContext) -> None:
+        asked_before.append(len(broker.called("dequeue")))
+
+    harness.handle = handle
+    broker.answer("dequeue", found([attempt("a")], exhausted=["default"]))
+    await drained(harness.processor(4))
+
+    assert [1] == asked_before
+
+
 async def test_full_processor_waits_for_a_slot(
     harness: Harness, broker: FakeBroker, room: Room
 ) -> None:
