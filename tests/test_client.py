@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 import redis.asyncio
 
 from headrace import (
     BrokerError,
     Client,
     EnqueueManyError,
+    ResultDecodeError,
     ResultTimeoutError,
     Server,
     SkipRetry,
@@ -24,16 +24,7 @@ from headrace import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from tests.support.redis_server import RedisServer
-
-
-@pytest_asyncio.fixture
-async def client(broker_url: str) -> AsyncIterator[Client]:
-    """A client that is closed at the end."""
-    async with Client(broker_url) as client:
-        yield client
 
 
 async def test_enqueue_returns_what_is_in_redis(client: Client) -> None:
@@ -133,6 +124,21 @@ async def test_result_waits_for_the_end(broker_url: str, client: Client) -> None
             await client.result(bad)
         with pytest.raises(TaskNotFoundError):
             await client.result("nobody")
+
+
+@pytest.mark.parametrize("stored", [b"\xff\x00", b"{", b"[" * 100_000])
+async def test_result_that_is_no_json(broker_url: str, client: Client, stored: bytes) -> None:
+    """It is refused with what to do about it, and can still be had as bytes."""
+
+    async def handler(_: Task) -> bytes:
+        return stored
+
+    async with Server(broker_url, handler):
+        info = await client.enqueue(Task("binary"), retention=60)
+        with pytest.raises(ResultDecodeError, match="decode=bytes"):
+            await client.result(info)
+
+        assert stored == await client.result(info, decode=bytes)
 
 
 async def test_client_of_the_users_stays_open(redis_url: str) -> None:

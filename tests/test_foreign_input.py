@@ -6,24 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-import pytest_asyncio
 
 from headrace import Client, Server, Task, TaskState
 from headrace._message import MAX_ERROR_CHARS
-from tests.support.wire import encode, members, message_of, plant, raw_client
+from tests.support.wire import encode, members, message_of, plant
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from tests.support.wire import RawClient
-
-
-@pytest_asyncio.fixture
-async def raw(broker_url: str) -> AsyncIterator[RawClient]:
-    """A plain client of the same Redis."""
-    raw = raw_client(broker_url)
-    yield raw
-    await raw.aclose()
 
 
 ROTTEN = {

@@ -6,7 +6,7 @@ import dataclasses
 import datetime as dt
 import math
 import uuid
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +15,7 @@ from headrace._errors import HandlerNotFoundError, InvalidOptionError
 from headrace._router import CallNext, Router, as_dispatch
 from headrace._task import Task
 from tests.support.handlers import answer, answering, dispatch, ignore
+from tests.support.plain_handlers import plain_handlers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,64 +176,6 @@ def test_decorators_return_the_function() -> None:
 
 
 # --- Plain handlers --------------------------------------------------------------------------
-
-
-class Named(Protocol):
-    """What a handler may ask of a task at the least."""
-
-    @property
-    def type(self) -> str:
-        """The task's type."""
-        ...
-
-
-def plain_handlers() -> list[Callable[..., Any]]:  # noqa: C901 - many small functions
-    """Return plain handlers, each of its own form."""
-
-    async def just_task(task: Task) -> object:
-        return task.type
-
-    async def untyped(task):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        return task.type
-
-    async def with_context(task: Task, ctx: TaskContext) -> object:
-        return ctx.task_id and task.type
-
-    async def context_by_name(task: Task, *, context: TaskContext | None = None) -> object:
-        return context and task.type
-
-    async def positional(task: Task, /, ctx: TaskContext) -> object:
-        return ctx.task_id and task.type
-
-    async def with_default(task: Task, limit: int = 3) -> object:
-        return limit == 3 and task.type
-
-    async def wide(task: Task, *args: object, **kwargs: object) -> object:
-        return not args and not kwargs and task.type
-
-    async def variadic(*args: Any) -> object:  # noqa: ANN401
-        return args[0].type
-
-    async def optional(task: Task | None) -> object:
-        return task and task.type
-
-    async def protocol(task: Named) -> object:
-        return task.type
-
-    async def unresolved(task: object) -> object:
-        return isinstance(task, Task) and task.type
-
-    async def again(task: Task, same: Task) -> object:
-        return task is same and task.type
-
-    def in_thread(task: Task, ctx: TaskContext) -> object:
-        return ctx.task_id and task.type
-
-    unresolved.__annotations__["task"] = "typing_only.Task"
-    return [
-        *(just_task, untyped, with_context, context_by_name, positional, with_default, wide),
-        *(variadic, optional, protocol, unresolved, again, in_thread),
-    ]
 
 
 @pytest.mark.parametrize("handler", plain_handlers(), ids=lambda handler: handler.__name__)

@@ -16,6 +16,7 @@ from headrace._errors import (
     HeadraceError,
     InvalidOptionError,
     PayloadTooLargeError,
+    ResultDecodeError,
     ResultTimeoutError,
     TaskFailedError,
     TaskNotFoundError,
@@ -165,13 +166,21 @@ class Client(Connected):
         """
         common = Options.check(options)
         new = [self._placement(task, common) for task in tasks]
+        results = await self._enqueue_all(new)
+        if return_errors:
+            return results
+        infos = [result for result in results if isinstance(result, TaskInfo)]
+        if len(infos) < len(results):
+            raise EnqueueManyError(results)
+        return infos
+
+    async def _enqueue_all(self, new: Sequence[Placement]) -> list[TaskInfo | HeadraceError]:
         if self._hooks:
             hooked = [self._submit_hooked(item) for item in new]
             new, waiting = [item for item, _ in hooked], [answer for _, answer in hooked]
         else:
             waiting = [self._commit.submit(item) for item in new]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-        infos: list[TaskInfo] = []
         results: list[TaskInfo | HeadraceError] = []
         for item, answer in zip(new, answers, strict=True):
             if isinstance(answer, HeadraceError):
@@ -179,13 +188,8 @@ class Client(Connected):
             elif isinstance(answer, BaseException):
                 raise answer
             else:
-                infos.append(_info(item, answer))
-                results.append(infos[-1])
-        if return_errors:
-            return results
-        if len(infos) < len(results):
-            raise EnqueueManyError(results)
-        return infos
+                results.append(_info(item, answer))
+        return results
 
     def _placement(self, task: Task, options: Options) -> Placement:
         if not isinstance(task, Task):
@@ -321,6 +325,8 @@ class Client(Connected):
         Raises:
             TaskNotFoundError: If there is no such task, or it was deleted when it was done.
             TaskFailedError: If it was archived.
+            ResultDecodeError: If the result is no JSON, and no *decode* is given. What *decode*
+                raises is raised as it is.
             ResultTimeoutError: If it is not finished in time. It goes on.
             BrokerError: If Redis did not answer.
         """
@@ -329,9 +335,9 @@ class Client(Connected):
         info = await self._wait_for_end(task_id, queue, limit)
         if info.state is TaskState.ARCHIVED:
             raise TaskFailedError(queue, task_id, info.last_error)
-        if info.result is None or (decode is None and not info.result):
-            return None
-        return json.loads(info.result) if decode is None else decode(info.result)
+        if decode is not None:
+            return None if info.result is None else decode(info.result)
+        return _json_result(info)
 
     async def _wait_for_end(self, task_id: str, queue: str, limit: float | None) -> TaskInfo:
         loop = asyncio.get_running_loop()
@@ -348,6 +354,16 @@ class Client(Connected):
                 pause = min(pause, left)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_LOOK)
+
+
+def _json_result(info: TaskInfo) -> JsonValue:
+    if not info.result:
+        return None
+    try:
+        value: JsonValue = json.loads(info.result)
+    except (ValueError, RecursionError):  # Its text would show the result, which may be private.
+        raise ResultDecodeError(info.queue, info.id, len(info.result)) from None
+    return value
 
 
 def _may_pass_later(answer: Placed | HeadraceError) -> bool:

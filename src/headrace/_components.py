@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import os
 import socket
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from headrace._broker.keys import server_key
 from headrace._broker.values import GroupLimits
@@ -32,7 +32,8 @@ from headrace._worker.subscriber import Subscriber
 from headrace._worker.syncer import Syncer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import random
+    from collections.abc import Callable, Iterator, Sequence
 
     from anyio.abc import TaskStatus
 
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from headrace._router import Resolver
     from headrace._worker.prober import StateProber
 
-__all__ = ["Component", "Components", "build"]
+__all__ = ["Builder", "Component", "Components"]
 
 
 class Component(Protocol):
@@ -68,152 +69,172 @@ class Components:
     vitals: Vitals
 
 
-def build(
-    config: ServerConfig,
-    broker: Broker,
-    handlers: Resolver,
-    *,
-    prober: StateProber,
-    events: Events,
-    state: object,
-    schedulers: Sequence[Component] = (),
-    status: Callable[[], str],
-    log: RateLimitedLog,
-) -> Components:
-    """Return the components of one run of a server.
+class _Service(TypedDict):
+    """What all components that look after queues are told."""
 
-    Args:
-        config: The server's.
-        broker: Where the tasks are.
-        handlers: Looks up what runs a type of task.
-        prober: Reports changes of state.
-        events: Tells observers what happens.
-        state: What the server's lifespan yielded.
-        schedulers: Enqueue the tasks of the server's schedules.
-        status: Returns the server's state.
-        log: Where all of them log.
-    """
-    reporter = Reporter(prober, log=log.logger, events=events)
-    syncer = Syncer(
-        broker,
-        log=log,
-        rng=config.rng,
-        lease_duration=config.lease_duration,
-        settled=reporter.settled,
-    )
-    finisher = Finisher(broker, syncer, log=log, events=events)
-    vitals = Vitals(
-        patience=HEARTBEATS_MISSED * config.heartbeat_interval, concurrency=config.concurrency
-    )
-    executor = Executor(
-        resolve=handlers.resolve,
-        judge=_judge(config, log),
-        finisher=finisher,
-        broker=broker,
-        reporter=reporter,
-        error_handler=config.error_handler,
-        state=state,
-        log=log.logger,
-    )
-    processor = _processor(config, broker, executor, vitals=vitals, events=events, log=log)
-    vitals.running = processor.running
-    return Components(
-        support=[
-            syncer,
-            prober,
-            LoopMonitor(vitals, events),
-            *_leases(config, broker, processor, vitals=vitals, status=status, log=log),
-            Subscriber(
-                broker,
-                cancel=functools.partial(processor.interrupt, cause=Cause.CANCELLED),
-                log=log,
-                rng=config.rng,
-            ),
-            *_healthchecker(config, broker, log),
-        ],
-        feeders=[*_feeders(config, broker, log), *schedulers],
-        processor=processor,
-        finisher=finisher,
-        syncer=syncer,
-        vitals=vitals,
-    )
+    queues: tuple[str, ...]
+    log: RateLimitedLog
+    rng: random.Random
 
 
-def _judge(config: ServerConfig, log: RateLimitedLog) -> Judge:
-    return Judge(
-        retry_delay=config.retry_delay or retry_delay_from(config.rng),
-        is_failure=config.is_failure,
-        rng=config.rng,
-        log=log.logger,
-    )
+@dataclasses.dataclass(slots=True, kw_only=True)
+class Builder:
+    """Builds the components of one run of a server."""
 
+    config: ServerConfig
+    broker: Broker
+    """Where the tasks are."""
+    handlers: Resolver
+    """Looks up what runs a type of task."""
+    prober: StateProber
+    """Reports changes of state."""
+    events: Events
+    """Tells observers what happens."""
+    state: object
+    """What the server's lifespan yielded."""
+    schedulers: Sequence[Component]
+    """Enqueue the tasks of the server's schedules."""
+    status: Callable[[], str]
+    """Returns the server's state."""
+    log: RateLimitedLog
 
-def _processor(
-    config: ServerConfig,
-    broker: Broker,
-    executor: Executor,
-    *,
-    vitals: Vitals,
-    events: Events,
-    log: RateLimitedLog,
-) -> Processor:
-    intake = Intake(
-        broker,
-        weights=config.queues,
-        strict_priority=config.strict_priority,
-        lease_duration=config.lease_duration,
-        poll_interval=config.task_check_interval,
-        rng=config.rng,
-        log=log,
-        vitals=vitals,
-        events=events,
-    )
-    return Processor(
-        intake,
-        executor,
-        concurrency=config.concurrency,
-        lease_duration=config.lease_duration,
-        base_context=config.base_context,
-        log=log,
-        rng=config.rng,
-    )
+    def build(self) -> Components:
+        """Return the components, wired, none of them started."""
+        config, broker, log = self.config, self.broker, self.log
+        reporter = Reporter(self.prober, log=log.logger, events=self.events)
+        syncer = Syncer(
+            broker,
+            log=log,
+            rng=config.rng,
+            lease_duration=config.lease_duration,
+            settled=reporter.settled,
+        )
+        finisher = Finisher(broker, syncer, log=log, events=self.events)
+        vitals = Vitals(
+            patience=HEARTBEATS_MISSED * config.heartbeat_interval, concurrency=config.concurrency
+        )
+        processor = self._processor(self._executor(finisher, reporter), vitals)
+        vitals.running = processor.running
+        return Components(
+            support=[syncer, self.prober, *self._support(processor, vitals)],
+            feeders=[*self._feeders(), *self.schedulers],
+            processor=processor,
+            finisher=finisher,
+            syncer=syncer,
+            vitals=vitals,
+        )
 
+    def _executor(self, finisher: Finisher, reporter: Reporter) -> Executor:
+        config, logger = self.config, self.log.logger
+        judge = Judge(
+            retry_delay=config.retry_delay or retry_delay_from(config.rng),
+            is_failure=config.is_failure,
+            rng=config.rng,
+            log=logger,
+        )
+        return Executor(
+            resolve=self.handlers.resolve,
+            judge=judge,
+            finisher=finisher,
+            broker=self.broker,
+            reporter=reporter,
+            error_handler=config.error_handler,
+            state=self.state,
+            log=logger,
+        )
 
-def _leases(
-    config: ServerConfig,
-    broker: Broker,
-    processor: Processor,
-    *,
-    vitals: Vitals,
-    status: Callable[[], str],
-    log: RateLimitedLog,
-) -> list[Component]:
-    """Return what keeps leases alive: the heartbeater, and the guard of a blocked loop."""
-    components: list[Component] = [
-        Heartbeater(
+    def _processor(self, executor: Executor, vitals: Vitals) -> Processor:
+        config = self.config
+        intake = Intake(
+            self.broker,
+            weights=config.queues,
+            strict_priority=config.strict_priority,
+            lease_duration=config.lease_duration,
+            poll_interval=config.task_check_interval,
+            rng=config.rng,
+            log=self.log,
+            vitals=vitals,
+            events=self.events,
+        )
+        return Processor(
+            intake,
+            executor,
+            concurrency=config.concurrency,
+            lease_duration=config.lease_duration,
+            base_context=config.base_context,
+            log=self.log,
+            rng=config.rng,
+        )
+
+    # --- What outlives the last handler ------------------------------------------------------
+
+    def _support(self, processor: Processor, vitals: Vitals) -> Iterator[Component]:
+        config, broker = self.config, self.broker
+        yield LoopMonitor(vitals, self.events)
+        yield Heartbeater(
             broker,
             identity=_identity(config),
-            status=status,
+            status=self.status,
             running=processor.running,
             lease_duration=config.lease_duration,
             interval=config.heartbeat_interval,
-            log=log,
+            log=self.log,
             rng=config.rng,
             on_beat=vitals.beat,
         )
-    ]
-    guard = broker.lease_guard()
-    if guard is not None:
-        components.append(
-            GuardThread(
+        yield from self._guard(processor)
+        cancel = functools.partial(processor.interrupt, cause=Cause.CANCELLED)
+        yield Subscriber(broker, cancel=cancel, log=self.log, rng=config.rng)
+        if config.health_check is not None:
+            yield Healthchecker(
+                broker,
+                check=config.health_check,
+                interval=config.health_check_interval,
+                log=self.log,
+            )
+
+    def _guard(self, processor: Processor) -> Iterator[Component]:
+        """Yield what keeps leases alive while the loop is blocked, where that is needed."""
+        guard = self.broker.lease_guard()
+        if guard is not None:
+            yield GuardThread(
                 guard,
                 snapshot=lambda: list(processor.running),
-                lease_duration=config.lease_duration,
-                heartbeat_interval=config.heartbeat_interval,
-                log=type(log)(log.logger.getChild("guard")),  # It is not shared by threads.
+                lease_duration=self.config.lease_duration,
+                heartbeat_interval=self.config.heartbeat_interval,
+                # It is not shared by threads.
+                log=type(self.log)(self.log.logger.getChild("guard")),
             )
+
+    # --- What brings the processor its work --------------------------------------------------
+
+    def _feeders(self) -> Iterator[Component]:
+        config, broker = self.config, self.broker
+        service = _Service(queues=tuple(config.queues), log=self.log, rng=config.rng)
+        yield Forwarder(broker, interval=config.delayed_task_check_interval, **service)
+        yield Recoverer(
+            broker, interval=config.recovery_interval, max_crashes=config.max_crashes, **service
         )
-    return components
+        yield Janitor(
+            broker,
+            interval=config.janitor_interval,
+            batch_size=config.janitor_batch_size,
+            **service,
+        )
+        yield Reconciler(
+            broker,
+            interval=config.reconcile_interval,
+            lease_duration=config.lease_duration,
+            max_crashes=config.max_crashes,
+            **service,
+        )
+        if config.group_aggregator is not None:
+            limits = GroupLimits(
+                grace_period=config.group_grace_period,
+                max_delay=config.group_max_delay,
+                max_size=config.group_max_size,
+            )
+            yield Aggregator(broker, limits=limits, aggregate=config.group_aggregator, **service)
 
 
 def _identity(config: ServerConfig) -> Identity:
@@ -228,68 +249,3 @@ def _identity(config: ServerConfig) -> Identity:
         strict_priority=config.strict_priority,
         start_time=config.clock.time(),
     )
-
-
-def _healthchecker(config: ServerConfig, broker: Broker, log: RateLimitedLog) -> list[Component]:
-    if config.health_check is None:
-        return []
-    return [
-        Healthchecker(
-            broker, check=config.health_check, interval=config.health_check_interval, log=log
-        )
-    ]
-
-
-def _feeders(config: ServerConfig, broker: Broker, log: RateLimitedLog) -> list[Component]:
-    queues, rng = tuple(config.queues), config.rng
-    components: list[Component] = [
-        Forwarder(
-            broker,
-            queues=queues,
-            interval=config.delayed_task_check_interval,
-            log=log,
-            rng=rng,
-        ),
-        Recoverer(
-            broker,
-            queues=queues,
-            interval=config.recovery_interval,
-            max_crashes=config.max_crashes,
-            log=log,
-            rng=rng,
-        ),
-        Janitor(
-            broker,
-            queues=queues,
-            interval=config.janitor_interval,
-            batch_size=config.janitor_batch_size,
-            log=log,
-            rng=rng,
-        ),
-        Reconciler(
-            broker,
-            queues=queues,
-            interval=config.reconcile_interval,
-            lease_duration=config.lease_duration,
-            max_crashes=config.max_crashes,
-            log=log,
-            rng=rng,
-        ),
-    ]
-    if config.group_aggregator is not None:
-        limits = GroupLimits(
-            grace_period=config.group_grace_period,
-            max_delay=config.group_max_delay,
-            max_size=config.group_max_size,
-        )
-        components.append(
-            Aggregator(
-                broker,
-                queues=queues,
-                limits=limits,
-                aggregate=config.group_aggregator,
-                log=log,
-                rng=rng,
-            )
-        )
-    return components

@@ -27,6 +27,7 @@ __all__ = [
     "QueueNotEmptyError",
     "QueueNotFoundError",
     "RateLimitedError",
+    "ResultDecodeError",
     "ResultTimeoutError",
     "RetryLater",
     "RevokeTask",
@@ -211,6 +212,18 @@ class TaskFailedError(HeadraceError):
         self.queue: str = queue
         self.task_id: str = task_id
         self.error: str = error
+
+
+class ResultDecodeError(HeadraceError, ValueError):
+    """Raised by `Client.result` when the result is no JSON. It stays where it is."""
+
+    def __init__(self, queue: str, task_id: str, size: int) -> None:
+        super().__init__(
+            f"The result of task {task_id!r} in queue {queue!r}, {size} bytes, is no JSON. Pass "
+            f"decode=bytes to get it as it is, or a function that reads it."
+        )
+        self.queue: str = queue
+        self.task_id: str = task_id
 
 
 class ResultTimeoutError(HeadraceError, TimeoutError):

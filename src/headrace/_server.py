@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, Unpack
 import anyio
 
 from headrace._broker.redis import RedisBroker
-from headrace._components import build
+from headrace._components import Builder
 from headrace._config import ServerConfig
 from headrace._errors import (
     InvalidOptionError,
@@ -292,17 +292,17 @@ class Server:
                     await self._broker.set_limits(queue, limits)
                 lifespan = self.config.lifespan
                 state = await stack.enter_async_context(lifespan()) if lifespan else None
-                self._components = build(
-                    self.config,
-                    self._broker,
-                    self._handlers,
+                self._components = Builder(
+                    config=self.config,
+                    broker=self._broker,
+                    handlers=self._handlers,
                     prober=self._prober,
                     events=self._events,
                     state=state,
                     schedulers=self._schedulers,
                     status=lambda: self._state,
                     log=self._log,
-                )
+                ).build()
                 await self._run_components(self._components, started)
         except BaseExceptionGroup as group:
             error = _first(group)

@@ -130,7 +130,7 @@ async def test_it_survives_an_outage(
 
     tried: list[str] = []
     monkeypatch.setattr(broker, "claim_reconcile", claim)
-    monkeypatch.setattr("headrace._worker.reconciler.jittered", lambda *_: 0.01)
+    monkeypatch.setattr("headrace._worker._queues.jittered", lambda *_: 0.01)
     healing = reconciler(broker)
     healing._interval = 0.01
     async with anyio.create_task_group() as tasks:

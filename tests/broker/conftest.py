@@ -10,7 +10,6 @@ import pytest_asyncio
 from headrace._broker.redis import RedisBroker
 from tests.broker.helpers import Rules, Time
 from tests.support.transitions import Watch
-from tests.support.wire import raw_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,14 +33,6 @@ def time() -> Time:
 def rules() -> Rules:
     """Says which invariants the test breaks on purpose."""
     return Rules()
-
-
-@pytest_asyncio.fixture
-async def raw(broker_url: str) -> AsyncIterator[RawClient]:
-    """A plain client of the same Redis."""
-    client = raw_client(broker_url)
-    yield client
-    await client.aclose()
 
 
 @pytest_asyncio.fixture

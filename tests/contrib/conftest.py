@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest_asyncio
 
-from headrace import Client
 from tests.server.helpers import Gate, Watch
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-
-@pytest_asyncio.fixture
-async def client(broker_url: str) -> AsyncIterator[Client]:
-    """A client of the test's broker."""
-    async with Client(broker_url) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

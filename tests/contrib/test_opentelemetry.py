@@ -15,6 +15,8 @@ from headrace.contrib.opentelemetry import instrument_client, instrument_router
 from tests.server.helpers import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.trace import ReadableSpan
 
     from headrace import CallNext
@@ -58,6 +60,21 @@ def find(exporter: InMemorySpanExporter, kind: SpanKind, task_type: str) -> list
     ]
 
 
+def register_nested(router: Router, client: Client) -> Callable[[], Task]:
+    """Register "outer", which fails once, then enqueues "inner"; return what makes an outer one."""
+
+    @router.task("outer", retention=60)
+    async def outer(ctx: TaskContext) -> None:
+        if ctx.attempt == 1:
+            raise ValueError("once")
+        await client.enqueue(Task("inner"), queue="low", retention=60, task_id="nested")
+
+    @router.task("inner")
+    def inner() -> None: ...
+
+    return outer.task
+
+
 async def test_one_trace_from_enqueue_to_nested_enqueue(
     client: Client,
     broker_url: str,
@@ -69,16 +86,7 @@ async def test_one_trace_from_enqueue_to_nested_enqueue(
     router = Router()
     instrument_client(client, tracer_provider=provider)
     instrument_router(router, tracer_provider=provider)
-
-    @router.task("outer", retention=60)
-    async def outer(ctx: TaskContext) -> None:
-        if ctx.attempt == 1:
-            raise ValueError("once")
-        await client.enqueue(Task("inner"), queue="low", retention=60, task_id="nested")
-
-    @router.task("inner")
-    def inner() -> None: ...
-
+    outer_task = register_nested(router, client)
     queues = {"default": 1, "low": 1}
     async with serving(
         broker_url,
@@ -89,7 +97,7 @@ async def test_one_trace_from_enqueue_to_nested_enqueue(
         delayed_task_check_interval=0.05,
     ):
         with provider.get_tracer("web").start_as_current_span("GET /") as request:
-            await client.enqueue(outer.task())
+            await client.enqueue(outer_task())
         await watch.until("nested", TaskState.COMPLETED)
 
     [sent] = find(exporter, SpanKind.PRODUCER, "outer")

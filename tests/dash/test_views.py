@@ -105,14 +105,13 @@ async def test_a_task_in_full(client: Client, inspector: Inspector) -> None:
         assert "trace: abc" in dash.screen
 
 
-@pytest.fixture
-def fleet(monkeypatch: pytest.MonkeyPatch, inspector: Inspector) -> Inspector:
-    """An inspector that tells of two servers and of a scheduler."""
+def two_servers() -> list[ServerStatus]:
+    """Return an idle server, and one that runs two tasks."""
     running = [
         RunningTask(task_id=f"job-{n}", task_type="job:long", queue="q", started_at=n)
         for n in (1, 2)
     ]
-    found = [
+    return [
         ServerStatus(
             id=f"server-{n}",
             host=f"host-{n}",
@@ -127,6 +126,12 @@ def fleet(monkeypatch: pytest.MonkeyPatch, inspector: Inspector) -> Inspector:
         )
         for n in (0, 2)
     ]
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch, inspector: Inspector) -> Inspector:
+    """An inspector that tells of two servers and of a scheduler."""
+    found = two_servers()
     entry = SchedulerEntry(
         id="entry-1",
         spec="@every 5s",

@@ -6,29 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
-from headrace import Client, Inspector
+from headrace import Inspector
 from tests.support.invariants import check_queue
-from tests.support.wire import raw_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.support.wire import RawClient
-
-
-@pytest_asyncio.fixture
-async def raw(broker_url: str) -> AsyncIterator[RawClient]:
-    """A plain client of the same Redis."""
-    client = raw_client(broker_url)
-    yield client
-    await client.aclose()
-
-
-@pytest_asyncio.fixture
-async def client(broker_url: str) -> AsyncIterator[Client]:
-    """What enqueues."""
-    async with Client(broker_url) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

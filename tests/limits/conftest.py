@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from headrace import Inspector
-from tests.broker.conftest import TRANSITIONS, bare, raw, rules, time
-from tests.server.conftest import client, gate, no_task_is_left, watch
+from tests.broker.conftest import TRANSITIONS, bare, rules, time
+from tests.server.conftest import gate, no_task_is_left, watch
 from tests.support.transitions import Watch
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.broker.helpers import Rules, Time
     from tests.support.wire import RawClient
 
-__all__ = ["bare", "client", "gate", "no_task_is_left", "raw", "rules", "time", "watch"]
+__all__ = ["bare", "gate", "no_task_is_left", "rules", "time", "watch"]
 
 
 @pytest_asyncio.fixture

@@ -8,13 +8,11 @@ import pytest_asyncio
 
 from tests.scheduler.helpers import Redis
 from tests.support.virtual_time import pytest_asyncio_loop_factories, virtual_time
-from tests.support.wire import raw_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.support.virtual_time import VirtualTime
-    from tests.support.wire import RawClient
 
 __all__ = ["pytest_asyncio_loop_factories", "virtual_time"]
 
@@ -25,11 +23,3 @@ async def redis(virtual_time: VirtualTime, memory_url: str) -> AsyncIterator[Red
     redis = Redis(memory_url, virtual_time)
     yield redis
     await redis.close()
-
-
-@pytest_asyncio.fixture
-async def raw(broker_url: str) -> AsyncIterator[RawClient]:
-    """A plain client of the test's broker."""
-    client = raw_client(broker_url)
-    yield client
-    await client.aclose()

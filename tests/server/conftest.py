@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest_asyncio
 
-from headrace import Client
 from tests.server.helpers import Gate, Watch
 
 if TYPE_CHECKING:
@@ -25,13 +24,6 @@ async def no_task_is_left() -> AsyncIterator[None]:
     yield
     left = {task for task in asyncio.all_tasks() if task.get_name() != KEEPER}
     assert left - before - {asyncio.current_task()} == set()
-
-
-@pytest_asyncio.fixture
-async def client(broker_url: str) -> AsyncIterator[Client]:
-    """A client of the test's broker."""
-    async with Client(broker_url) as client:
-        yield client
 
 
 @pytest_asyncio.fixture

@@ -23,9 +23,11 @@ __all__ = [
     "Gate",
     "Watch",
     "broker_of",
+    "counters",
     "eventually",
     "job",
     "queue_stats",
+    "raising",
     "request_cancel",
     "serving",
     "settled",
@@ -62,6 +64,15 @@ def job(name: str) -> Task:
     return Task("t", name.encode())
 
 
+def raising(error: BaseException) -> Callable[[Task], Awaitable[None]]:
+    """Return a handler that raises *error*."""
+
+    async def handler(task: Task) -> None:
+        raise error
+
+    return handler
+
+
 async def request_cancel(client: Client, task: TaskInfo) -> bool:
     """Ask for a running task to be cancelled, as the inspector does."""
     return await client._broker.request_cancel(task.queue, task.id)
@@ -88,6 +99,13 @@ async def queue_stats(client: Client) -> list[QueueStats]:
     """Count what each queue holds, sorted by name."""
     broker = client._broker
     return [await broker.queue_stats(name) for name in await broker.queue_names()]
+
+
+async def counters(client: Client) -> tuple[int, int]:
+    """Return how many tasks were processed, and how many attempts failed."""
+    stats: QueueStats = (await queue_stats(client))[0]
+    assert (stats.processed_total, stats.failed_total) == (stats.processed, stats.failed)
+    return stats.processed, stats.failed
 
 
 class Watch:

@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from headrace import ServerOptions
+
 KEYS = QueueKeys("default")
 LEASE = 4
 """Seconds. Long enough for a machine that stalls for a second or two."""
+BRISK: ServerOptions = {
+    "lease_duration": LEASE,
+    "heartbeat_interval": 0.25,
+    "recovery_interval": 0.1,
+}
+"""Options of servers that soon see what has become of each other's tasks."""
 
 
 @contextlib.contextmanager
@@ -35,9 +43,7 @@ def other_server(url: str, got: list[bytes]) -> Iterator[None]:
         got.append(task.payload)
 
     async def run() -> None:
-        async with Server(
-            url, handler, lease_duration=LEASE, heartbeat_interval=0.25, recovery_interval=0.1
-        ):
+        async with Server(url, handler, **BRISK):
             ready.set()
             await end.wait()
 
@@ -73,14 +79,8 @@ async def test_blocked_loop_keeps_its_task(
     async with Client(redis_url) as client:
         info = await client.enqueue(job("mine"), retention=60)
         task_id = info.id
-        async with serving(
-            redis_url,
-            blocking,
-            state_prober=watch.prober,
-            lease_duration=LEASE,
-            heartbeat_interval=0.25,
-            recovery_interval=0.1,
-        ):
+        options: ServerOptions = {**BRISK, "state_prober": watch.prober}
+        async with serving(redis_url, blocking, **options):
             # The other one must come second, or it takes the task at once.
             await watch.until(info, TaskState.ACTIVE)
             with other_server(redis_url, stolen):

@@ -233,6 +233,13 @@ async def plant(
     task_key = keys.task_prefix.encode() + raw_id
     await client.execute_command("SADD", QUEUES, queue)
     await client.execute_command("HSET", task_key, "msg", data, "state", state, *more)
+    await _add_to_containers(client, keys, raw_id, state, score=score, group=group)
+
+
+async def _add_to_containers(
+    client: RawClient, keys: QueueKeys, raw_id: bytes, state: str, *, score: float, group: str
+) -> None:
+    """Write a task's ID into the containers of its state."""
     if state in {"pending", "active"}:
         await client.execute_command("LPUSH", keys.prefix + state, raw_id)
     elif state == "aggregating":

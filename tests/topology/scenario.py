@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis, RedisCluster
 
+    from headrace import TaskInfo
+
 __all__ = ["everything", "guard_extends"]
 
 QUEUES = {"critical": 6, "default": 3, "low": 1}
@@ -48,6 +50,34 @@ def _router(entered: asyncio.Event) -> Router:
     return router
 
 
+async def _enqueue_jobs(client: Client, group: str) -> list[tuple[TaskInfo, int]]:
+    """Enqueue tasks in every way there is; return those with a result of their own, and it."""
+    plain = [
+        await client.enqueue(Task("add", {"a": n, "b": 1}), queue=queue, unique=60, retention=60)
+        for n, queue in enumerate(QUEUES)
+    ]
+    many = await client.enqueue_many(
+        [Task("add", {"a": n, "b": 2}) for n in range(10)], queue="low", retention=60
+    )
+    flaky = await client.enqueue(Task("flaky"), queue="critical", retention=60)
+    later = await client.enqueue(Task("add", {"a": 20, "b": 1}), process_in=1, retention=60)
+    assert TaskState.SCHEDULED == later.state
+    await client.enqueue_many([Task("x") for _ in range(3)], group=group, queue="low")
+    return [
+        *zip(plain, (1, 2, 3), strict=True),
+        *zip(many, range(2, 12), strict=True),
+        (later, 21),
+        (flaky, 2),
+    ]
+
+
+async def _ended_by_request(client: Client, watch: Watch, task: TaskInfo) -> None:
+    """Wait until a task is archived, and check that it tells why."""
+    await watch.until(task, TaskState.ARCHIVED)
+    report = await client.get_task(task.id)
+    assert "cancelled on request" in report.last_error
+
+
 async def everything(
     redis: str | Redis | RedisCluster, *, producer: str = "", operator: str = ""
 ) -> None:
@@ -77,33 +107,17 @@ async def everything(
     ):
         await server.ping()
         await client.ping()
-        infos = [
-            await client.enqueue(
-                Task("add", {"a": n, "b": 1}), queue=queue, unique=60, retention=60
-            )
-            for n, queue in enumerate(QUEUES)
-        ]
-        many = await client.enqueue_many(
-            [Task("add", {"a": n, "b": 2}) for n in range(10)], queue="low", retention=60
-        )
-        flaky = await client.enqueue(Task("flaky"), queue="critical", retention=60)
-        later = await client.enqueue(Task("add", {"a": 20, "b": 1}), process_in=1, retention=60)
-        await client.enqueue_many([Task("x") for _ in range(3)], group=group, queue="low")
+        jobs = await _enqueue_jobs(client, group)
         endless = await client.enqueue(Task("endless"), max_retry=0)
 
-        assert [1, 2, 3] == [await client.result(info, timeout=60) for info in infos]
-        assert [n + 2 for n in range(10)] == [await client.result(one, timeout=60) for one in many]
-        assert TaskState.SCHEDULED == later.state
-        assert 21 == await client.result(later, timeout=60)
-        assert 2 == await client.result(flaky, timeout=60)
+        for info, expected in jobs:
+            assert expected == await client.result(info, timeout=60)
         await watch.until(group, TaskState.COMPLETED)
         assert 3 == await client.result(group, queue="low")
 
         await entered.wait()
         assert await request_cancel(other, endless)
-        await watch.until(endless, TaskState.ARCHIVED)
-        report = await client.get_task(endless.id)
-        assert "cancelled on request" in report.last_error
+        await _ended_by_request(client, watch, endless)
 
 
 async def guard_extends(redis: str | Redis | RedisCluster) -> None:

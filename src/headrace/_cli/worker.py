@@ -113,8 +113,7 @@ def worker(
     answer or is unsuitable; 130 and 143 aborted by a second signal.
     """
     file = connection.worker
-    if shutdown_timeout is None:
-        shutdown_timeout = file.shutdown_timeout
+    shutdown_timeout = file.shutdown_timeout if shutdown_timeout is None else shutdown_timeout
     changes = _changes(
         concurrency=file.concurrency if concurrency is None else concurrency,
         queues=file.queues if queues is None else parse_queues(queues),
@@ -128,9 +127,7 @@ def worker(
     url, is_flag = connection.given_url, connection.is_flag
     server = build_server(target, redis=url, is_flag=is_flag, changes=changes)
     configure_logging(log_level, log_format)
-    server = with_metrics(server, metrics_host or file.metrics_host, metrics_port)
-    announce(server)
-    _run(server)
+    _run(with_metrics(server, metrics_host or file.metrics_host, metrics_port))
 
 
 def _changes(
@@ -156,6 +153,7 @@ def _changes(
 def _run(server: Server) -> None:
     from headrace import BrokerError, run  # noqa: PLC0415 - keeps --help quick
 
+    announce(server)
     try:
         run(server)
     except BrokerError as error:

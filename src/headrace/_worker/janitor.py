@@ -8,9 +8,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 
 from headrace._broker.values import MAX_ITEMS
-from headrace._errors import BrokerError
-from headrace._worker._backoff import Backoff, jittered
-from headrace._worker._queues import each_queue
+from headrace._worker._queues import each_queue, repeat_passes
 
 if TYPE_CHECKING:
     import random
@@ -52,19 +50,11 @@ class Janitor:
         self._batch_size = min(batch_size, MAX_ITEMS)
         self._log = log
         self._rng = rng
-        self._backoff = Backoff(rng)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> NoReturn:
         """Clean until cancelled."""
         task_status.started()
-        while True:
-            try:
-                await self.clean()
-            except BrokerError:  # Logged. What is left over waits for the next pass.
-                await anyio.sleep(self._backoff.next())
-            else:
-                self._backoff.reset()
-                await anyio.sleep(jittered(self._interval, self._rng))
+        await repeat_passes(self.clean, interval=self._interval, rng=self._rng)
 
     async def clean(self) -> int:
         """Delete what is kept no longer in every queue, and return how many tasks that were.

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, cast
 
 import anyio
 
-from headrace._errors import BrokerError
-from headrace._worker._backoff import Backoff, jittered
-from headrace._worker._queues import each_queue
+from headrace._worker._queues import each_queue, repeat_passes
 
 if TYPE_CHECKING:
     import random
@@ -62,21 +60,13 @@ class Reconciler:
         self._max_crashes = max_crashes
         self._log = log
         self._rng = rng
-        self._backoff = Backoff(rng)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> NoReturn:
         """Reconcile until cancelled."""
         task_status.started()
         # Replicas that start together take turns from the first pass on.
         await anyio.sleep(self._rng.uniform(0.0, self._interval / 2))
-        while True:
-            try:
-                await self.reconcile()
-            except BrokerError:  # Logged. What is damaged waits for the next pass.
-                await anyio.sleep(self._backoff.next())
-            else:
-                self._backoff.reset()
-                await anyio.sleep(jittered(self._interval, self._rng))
+        await repeat_passes(self.reconcile, interval=self._interval, rng=self._rng)
 
     async def reconcile(self) -> int:
         """Repair what is found in every queue, and return how many things that were.

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 
 from headrace._broker.values import MAX_ITEMS
-from headrace._errors import BrokerError
-from headrace._worker._backoff import Backoff, jittered
-from headrace._worker._queues import each_queue
+from headrace._worker._queues import each_queue, repeat_passes
 
 if TYPE_CHECKING:
     import random
@@ -55,19 +53,11 @@ class Recoverer:
         self._max_crashes = max_crashes
         self._log = log
         self._rng = rng
-        self._backoff = Backoff(rng)
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> NoReturn:
         """Recover abandoned tasks until cancelled."""
         task_status.started()
-        while True:
-            try:
-                await self.recover()
-            except BrokerError:  # Logged. The next pass finds the same tasks.
-                await anyio.sleep(self._backoff.next())
-            else:
-                self._backoff.reset()
-                await anyio.sleep(jittered(self._interval, self._rng))
+        await repeat_passes(self.recover, interval=self._interval, rng=self._rng)
 
     async def recover(self) -> int:
         """Recover the abandoned tasks of every queue, and return how many there were.

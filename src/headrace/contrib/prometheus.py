@@ -47,9 +47,41 @@ DURATIONS: Final = (
 LAGS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 BATCHES: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
+DISTRIBUTIONS: Final = (
+    (
+        "headrace_event_loop_lag_seconds",
+        "By how much the event loop woke the server up too late.",
+        LAGS,
+    ),
+    ("headrace_dequeue_batch_size", "Tasks that were taken at once.", BATCHES),
+    ("headrace_finish_batch_size", "Ends of attempts that were written at once.", BATCHES),
+)
+"""Histograms without labels: name, help, buckets."""
+
 STATES: Final = (
     *("active", "pending", "scheduled", "retry", "archived", "completed", "aggregating"),
 )
+GAUGES: Final = {
+    "size": ("asynq_queue_size", "Tasks in a queue, completed ones aside."),
+    "latency": (
+        "asynq_queue_latency_seconds",
+        "How long the oldest pending task has been waiting.",
+    ),
+    "paused": ("asynq_queue_paused_total", "1 while a queue is paused."),
+    "memory_usage": (
+        "asynq_queue_memory_usage_approx_bytes",
+        "About how much of Redis's memory a queue takes; missing where Redis cannot tell.",
+    ),
+}
+"""Fields of `QueueStats`: name and help of their metrics."""
+TOTALS: Final = {
+    "processed_total": (
+        "asynq_tasks_processed_total",
+        "Attempts, failed ones included.",
+    ),
+    "failed_total": ("asynq_tasks_failed_total", "Attempts that failed."),
+}
+"""The same for counters."""
 log: logging.Logger = logging.getLogger("headrace.metrics")
 
 
@@ -106,23 +138,9 @@ class ServerMetrics(ServerObserver):
             ("queue",),
             registry=registry,
         )
-        self._loop_lag = Histogram(
-            "headrace_event_loop_lag_seconds",
-            "By how much the event loop woke the server up too late.",
-            buckets=LAGS,
-            registry=registry,
-        )
-        self._dequeued = Histogram(
-            "headrace_dequeue_batch_size",
-            "Tasks that were taken at once.",
-            buckets=BATCHES,
-            registry=registry,
-        )
-        self._written = Histogram(
-            "headrace_finish_batch_size",
-            "Ends of attempts that were written at once.",
-            buckets=BATCHES,
-            registry=registry,
+        self._loop_lag, self._dequeued, self._written = (
+            Histogram(name, text, buckets=buckets, registry=registry)
+            for name, text, buckets in DISTRIBUTIONS
         )
         self._types: dict[str, str] = {}
         # To look a label up takes longer than to count.
@@ -244,43 +262,23 @@ def _families(stats: Iterable[QueueStats], *, up: bool) -> list[Metric]:
     enqueued = GaugeMetricFamily(
         "asynq_tasks_enqueued_total", "Tasks in a queue, by state.", labels=("queue", "state")
     )
-    gauges: dict[str, GaugeMetricFamily] = {
-        "size": GaugeMetricFamily(
-            "asynq_queue_size", "Tasks in a queue, completed ones aside.", labels=("queue",)
-        ),
-        "latency": GaugeMetricFamily(
-            "asynq_queue_latency_seconds",
-            "How long the oldest pending task has been waiting.",
-            labels=("queue",),
-        ),
-        "paused": GaugeMetricFamily(
-            "asynq_queue_paused_total", "1 while a queue is paused.", labels=("queue",)
-        ),
+    gauges = {
+        field: GaugeMetricFamily(name, text, labels=("queue",))
+        for field, (name, text) in GAUGES.items()
     }
-    memory = GaugeMetricFamily(
-        "asynq_queue_memory_usage_approx_bytes",
-        "About how much of Redis's memory a queue takes; missing where Redis cannot tell.",
-        labels=("queue",),
-    )
-    totals: dict[str, CounterMetricFamily] = {
-        "processed_total": CounterMetricFamily(
-            "asynq_tasks_processed_total", "Attempts, failed ones included.", labels=("queue",)
-        ),
-        "failed_total": CounterMetricFamily(
-            "asynq_tasks_failed_total", "Attempts that failed.", labels=("queue",)
-        ),
+    totals = {
+        field: CounterMetricFamily(name, text, labels=("queue",))
+        for field, (name, text) in TOTALS.items()
     }
     for queue in stats:
         name = label(queue.queue)
         for state in STATES:
             enqueued.add_metric((name, state), getattr(queue, state))
-        for field, gauge in gauges.items():
-            gauge.add_metric((name,), getattr(queue, field))
-        if queue.memory_usage is not None:
-            memory.add_metric((name,), queue.memory_usage)
-        for field, total in totals.items():
-            total.add_metric((name,), getattr(queue, field))
-    return [_up(is_up=up), enqueued, *gauges.values(), memory, *totals.values()]
+        for field, family in (gauges | totals).items():
+            value = getattr(queue, field)
+            if value is not None:
+                family.add_metric((name,), value)
+    return [_up(is_up=up), enqueued, *gauges.values(), *totals.values()]
 
 
 _metrics_of: weakref.WeakKeyDictionary[CollectorRegistry, ServerMetrics] = (
