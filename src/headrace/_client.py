@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, overload
 
 from headrace._broker.redis import RedisBroker
+from headrace._broker.values import MAX_ITEMS
 from headrace._clock import SYSTEM_RANDOM
 from headrace._connected import Connected
 from headrace._errors import (
@@ -81,7 +82,9 @@ class Client(Connected):
         self._timeout = seconds("timeout", timeout)
         self._rng = rng
         self._broker = RedisBroker(redis)
-        self._commit: GroupCommit[Placement, Placed] = GroupCommit(self._write)
+        self._commit: GroupCommit[Placement, Placed] = GroupCommit(
+            self._write, most=2 * MAX_ITEMS, in_halves=True
+        )
         self._hooks: tuple[EnqueueHook, ...] = ()
 
     async def close(self) -> None:
@@ -180,15 +183,17 @@ class Client(Connected):
             new, waiting = [item for item, _ in hooked], [answer for _, answer in hooked]
         else:
             waiting = [self._commit.submit(item) for item in new]
-        answers = await asyncio.gather(*waiting, return_exceptions=True)
         results: list[TaskInfo | HeadraceError] = []
-        for item, answer in zip(new, answers, strict=True):
-            if isinstance(answer, HeadraceError):
-                results.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                results.append(_info(item, answer))
+        try:
+            # One by one: while the next ones are written, these are reported.
+            for item, answer in zip(new, waiting, strict=True):
+                try:
+                    results.append(_info(item, await answer))
+                except HeadraceError as error:
+                    results.append(error)
+        finally:
+            for answer in waiting[len(results) :]:
+                answer.cancel()
         return results
 
     def _placement(self, task: Task, options: Options) -> Placement:

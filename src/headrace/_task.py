@@ -280,7 +280,8 @@ class TaskProgress:
     """For a person to read."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen: to set twenty fields past a lock takes as long as to write a task.
+@dataclasses.dataclass(slots=True, kw_only=True)
 class TaskInfo:
     """A report on a task, true at the instant when it was made. Times are Unix seconds."""
 

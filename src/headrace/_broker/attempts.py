@@ -37,6 +37,7 @@ __all__ = ["Attempts"]
 
 _log = logging.getLogger("headrace.broker")
 
+_APPLIED: Final = {int(code): code for code in Applied}
 ARCHIVE_SIZE: Final = 10_000
 ARCHIVE_SECONDS: Final = 90 * 86_400
 
@@ -164,7 +165,7 @@ class Attempts:
         applied = [Applied.LOST] * len(finishes)
         for (_, indexes), reply in zip(plan, replies, strict=False):
             for index, code in zip(indexes, checked(reply), strict=True):
-                applied[index] = Applied(code)
+                applied[index] = _APPLIED[code]
         if any(kind is Requeue for _, kind in kinds):
             self._link.ring()
         return applied

@@ -55,7 +55,7 @@ class Dequeued:
 # --- Enqueue -------------------------------------------------------------------------------
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True, kw_only=True)
 class Placement:
     """A task to be written. At most one of *process_at* and *process_in* is given."""
 
@@ -65,8 +65,7 @@ class Placement:
     unique_ttl: int | None = None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(NamedTuple):
     """Where a task was written. *process_at* is 0 where it waits for no time."""
 
     state: TaskState

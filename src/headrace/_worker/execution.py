@@ -53,13 +53,16 @@ class Executor:
     state: object
     """What the server's lifespan yielded."""
     log: logging.Logger
+    loop: asyncio.AbstractEventLoop = dataclasses.field(
+        init=False, default_factory=asyncio.get_running_loop
+    )
     new_scope: Callable[[], anyio.CancelScope] = dataclasses.field(
         init=False, default_factory=lambda: type(anyio.CancelScope())
     )
     """The running backend's scope. anyio looks for it, and initialises it twice, at each call."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(slots=True)
 class _Ending:
     """How a handler ended: it returned, or raised *error*, or was cancelled."""
 
@@ -98,7 +101,7 @@ class Execution:
         self.deadline: float | None = None
         self._executor = executor
         # Redis's clock as the loop sees it, so that a jump of ours does not matter.
-        self._offset = now - asyncio.get_running_loop().time()
+        self._offset = now - executor.loop.time()
         self._scope: anyio.CancelScope | None = None
         self._cause: Cause | None = None
 
@@ -133,7 +136,12 @@ class Execution:
             ending = await self._call(task)
             if watch is not None:
                 watch.stop()
-            transition = await self._judge(task, ending)
+            if ending.returned:  # Even if it was to be interrupted: its work is done.
+                transition: Transition | None = executor.judge.success(
+                    self.attempt, ending.result, self._now()
+                )
+            else:
+                transition = await self._judge(task, ending.error)
             if transition is not None:
                 applied = await executor.finisher.finish(
                     Finish(self.lease, transition, self.attempt.message.unique_key),
@@ -158,8 +166,7 @@ class Execution:
             self.interrupt(limit_cause)
         if self._cause is not None:  # It came before the handler began.
             return _Ending()
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(min(limit, _LONGEST), self.interrupt, limit_cause)
+        timer = self._executor.loop.call_later(min(limit, _LONGEST), self.interrupt, limit_cause)
         try:
             with self._executor.new_scope() as self._scope:
                 return _Ending(returned=True, result=await self._handle(task))
@@ -178,7 +185,7 @@ class Execution:
             self._scope = None
         return _Ending()  # The scope was cancelled, and so was the handler.
 
-    async def _handle(self, task: Task) -> bytes | None:
+    def _handle(self, task: Task) -> Awaitable[bytes | None]:
         context = TaskContext(
             self.attempt.message,
             annotate=self._annotate,
@@ -186,7 +193,7 @@ class Execution:
             state=self._executor.state,
         )
         set_current_context(context)
-        return await self._executor.resolve(task.type)(task, context)
+        return self._executor.resolve(task.type)(task, context)
 
     async def _annotate(self, field: str, value: bytes) -> None:
         """Write a field of the task's hash, fenced like every other write."""
@@ -194,11 +201,14 @@ class Execution:
             self.interrupt(Cause.LEASE_LOST)
             raise LeaseLostError(self.lease.queue, self.lease.task_id)
 
-    async def _judge(self, task: Task, ending: _Ending) -> Transition | None:
-        """Return what is to become of the task; None: this attempt has no say in it."""
-        judge, error = self._executor.judge, ending.error
-        if ending.returned:  # Even if it was to be interrupted: its work is done.
-            return judge.success(self.attempt, ending.result, self._now())
+    async def _judge(self, task: Task, error: BaseException | None) -> Transition | None:
+        """Return what becomes of a task that was not done; None: this attempt has no say in it.
+
+        Args:
+            task: The task.
+            error: What the handler raised; None: it was interrupted.
+        """
+        judge = self._executor.judge
         if self._cause is not None and not is_request(error):
             error = error_of(self._cause, self.attempt.message)
         if error is None or self._cause is Cause.LEASE_LOST:
@@ -220,4 +230,4 @@ class Execution:
             executor.log.exception("The error handler failed")
 
     def _now(self) -> float:
-        return asyncio.get_running_loop().time() + self._offset
+        return self._executor.loop.time() + self._offset

@@ -8,6 +8,7 @@ from headrace._errors import BrokerError
 from headrace._groupcommit import GroupCommit
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
 
     from headrace._broker.base import FinisherBroker
@@ -43,8 +44,8 @@ class Finisher:
         self._events = events
         self._commit: GroupCommit[tuple[Finish, float], Applied | None] = GroupCommit(self._write)
 
-    async def finish(self, finish: Finish, lease_until: float) -> Applied | None:
-        """Write the end of an attempt.
+    def finish(self, finish: Finish, lease_until: float) -> asyncio.Future[Applied | None]:
+        """Write the end of an attempt, whether the answer is waited for or not.
 
         Args:
             finish: What to write.
@@ -53,7 +54,7 @@ class Finisher:
         Returns:
             What became of it; None if Redis did not answer, and the syncer tries on.
         """
-        return await self._commit.submit((finish, lease_until))
+        return self._commit.submit((finish, lease_until))
 
     async def drain(self) -> None:
         """Return when everything was written, or handed to the syncer."""

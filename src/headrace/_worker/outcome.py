@@ -42,6 +42,7 @@ __all__ = [
     "text_of",
 ]
 
+_DONE: Final = Done()
 _OWN_REQUESTS: Final = (RetryLater, Snooze, SkipRetry, RevokeTask)
 
 
@@ -103,7 +104,7 @@ class Judge:
         """Return what follows when the handler returned. *now* is Redis's Unix time."""
         retention = attempt.message.retention
         if not retention:
-            return Done()
+            return _DONE
         return Complete(completed_message(attempt.data, completed_at=now), retention, result)
 
     def failure(self, attempt: Attempt, task: Task, error: BaseException, now: float) -> Transition:

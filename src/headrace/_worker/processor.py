@@ -60,6 +60,7 @@ class Processor:
     ) -> None:
         self._intake = intake
         self._executor = executor
+        self._concurrency = concurrency
         # At most half of them at a time: Redis gets the next half while the first one runs.
         self._most = max(1, (concurrency + 1) // 2)
         self._slots = asyncio.Semaphore(concurrency)
@@ -128,8 +129,9 @@ class Processor:
         """Take up to half of all slots for the next tasks; wait if not one is free."""
         if not self._slots_taken and await self._idle(self._slots.acquire):
             self._slots_taken = 1
-        while self._slots_taken < self._most and not self._slots.locked():
-            await self._slots.acquire()  # Returns at once: it is not locked.
+        free = self._concurrency - len(self.running) - self._slots_taken
+        for _ in range(min(free, self._most - self._slots_taken)):
+            await self._slots.acquire()  # Returns at once: so many are free.
             self._slots_taken += 1
 
     async def _fetch(self, slots: int) -> Dequeued | None:

@@ -39,11 +39,9 @@ async def test_single_end_is_written_at_once(
 async def test_ends_share_round_trips(harness: Harness, broker: FakeBroker) -> None:
     """What ends while a write is on its way goes out with the next one."""
     broker.latency = 0.5
-    first = asyncio.create_task(harness.finisher.finish(ending("a"), 15.0))
+    first = harness.finisher.finish(ending("a"), 15.0)
     await anyio.sleep(0.1)
-    others = [
-        asyncio.create_task(harness.finisher.finish(ending(task_id), 15.0)) for task_id in "bcd"
-    ]
+    others = [harness.finisher.finish(ending(task_id), 15.0) for task_id in "bcd"]
     await asyncio.gather(first, *others)
 
     assert [0.0, 1.0] == broker.called_at("finish")
@@ -92,9 +90,9 @@ async def test_cancelled_caller_does_not_stop_the_write(
 async def test_drain_waits_for_everything(harness: Harness, broker: FakeBroker) -> None:
     """Drain returns once all is written, also what came while a write was on its way."""
     broker.latency = 0.5
-    calls = [asyncio.create_task(harness.finisher.finish(ending("a"), 15.0))]
+    calls = [harness.finisher.finish(ending("a"), 15.0)]
     await anyio.sleep(0.1)
-    calls.append(asyncio.create_task(harness.finisher.finish(ending("b"), 15.0)))
+    calls.append(harness.finisher.finish(ending("b"), 15.0))
     await checkpoint()
     await harness.finisher.drain()
 
