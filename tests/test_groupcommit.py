@@ -54,7 +54,7 @@ async def test_many_callers_go_in_halves() -> None:
         await asyncio.sleep(0)
         return group
 
-    commit: GroupCommit[int, int] = GroupCommit(write, in_halves=True)
+    commit: GroupCommit[int, int] = GroupCommit(write)
 
     async def caller(number: int) -> None:
         for _ in range(3):

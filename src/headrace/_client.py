@@ -82,9 +82,7 @@ class Client(Connected):
         self._timeout = seconds("timeout", timeout)
         self._rng = rng
         self._broker = RedisBroker(redis)
-        self._commit: GroupCommit[Placement, Placed] = GroupCommit(
-            self._write, most=2 * MAX_ITEMS, in_halves=True
-        )
+        self._commit: GroupCommit[Placement, Placed] = GroupCommit(self._write, most=2 * MAX_ITEMS)
         self._hooks: tuple[EnqueueHook, ...] = ()
 
     async def close(self) -> None:

@@ -1,7 +1,8 @@
 """Group commit: what comes in while a write is on its way goes out with the next one.
 
 No timer decides when to write. An idle system writes at once; a busy one writes as fast as
-Redis answers, and each answer carries more.
+Redis answers, and each answer carries more. Where there are many, a write takes half of them:
+while Redis is busy with one half, the callers in the other, which have their answers, go on.
 """
 
 from __future__ import annotations
@@ -28,9 +29,6 @@ class GroupCommit(Generic[T, R]):
         write: Writes items and returns an answer, or an exception to be raised, for each.
             What it raises itself is raised for each of them.
         most: How many items one write takes at the most.
-        in_halves: Whether a write takes only half of many items. While Redis is busy with one
-            half, the callers in the other, which have their answers, go on: more items get
-            through, where these have nothing else to do meanwhile.
     """
 
     def __init__(
@@ -38,11 +36,9 @@ class GroupCommit(Generic[T, R]):
         write: Callable[[Sequence[T]], Awaitable[Sequence[R | Exception]]],
         *,
         most: int = 1_000,
-        in_halves: bool = False,
     ) -> None:
         self._write = write
         self._most = most
-        self._worth_halving = _WORTH_HALVING if in_halves else most + 1
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -67,7 +63,7 @@ class GroupCommit(Generic[T, R]):
             while self._waiting:
                 # Those that were answered just now come back while the others are written.
                 callers = min(len(self._waiting) + answered, self._most)
-                share = callers if callers < self._worth_halving else callers // 2
+                share = callers if callers < _WORTH_HALVING else callers // 2
                 group = self._waiting[:share]
                 del self._waiting[: len(group)]
                 await self._write_group(group)
