@@ -127,12 +127,16 @@ class Processor:
 
     async def _take_slots(self) -> None:
         """Take up to half of all slots for the next tasks; wait if not one is free."""
-        if not self._slots_taken and await self._idle(self._slots.acquire):
+        if not self._slots_taken and not self._free_slots():
+            if not await self._idle(self._slots.acquire):
+                return
             self._slots_taken = 1
-        free = self._concurrency - len(self.running) - self._slots_taken
-        for _ in range(min(free, self._most - self._slots_taken)):
+        for _ in range(min(self._free_slots(), self._most - self._slots_taken)):
             await self._slots.acquire()  # Returns at once: so many are free.
             self._slots_taken += 1
+
+    def _free_slots(self) -> int:
+        return self._concurrency - len(self.running) - self._slots_taken
 
     async def _fetch(self, slots: int) -> Dequeued | None:
         """Fetch tasks; None, after a pause, if Redis did not answer."""
