@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 import anyio
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Processor"]
 
 LAST_ANSWER = 1.0
-"""Seconds beyond the grace period for which the answer to a dequeue is waited for."""
+"""Seconds for which the answer to a dequeue is waited for, be the grace period shorter."""
 
 
 class Processor:
@@ -74,7 +75,7 @@ class Processor:
         self._stopping = False
         self._draining = asyncio.Event()
         self._ended = asyncio.Event()
-        self._grace = 0.0
+        self._grace_ends = math.inf
         self.running: dict[Lease, Execution] = {}
 
     def stop(self) -> None:
@@ -89,10 +90,13 @@ class Processor:
         Args:
             grace: Seconds after which those that still run are interrupted and given back.
         """
-        self._grace = grace
+        now = anyio.current_time()
+        self._grace_ends = now + grace
         self.stop()
-        # What a dequeue took whose answer does not come is left to recovery.
-        self._fetch_scope.deadline = anyio.current_time() + grace + LAST_ANSWER
+        # What a dequeue took whose answer does not come is left to recovery. While it is waited
+        # for, nobody waits for the handlers.
+        self._fetch_scope.deadline = now + max(grace, LAST_ANSWER)
+        asyncio.get_running_loop().call_at(self._grace_ends, self._interrupt_all)
         self._draining.set()
 
     def interrupt(self, task_id: str, cause: Cause) -> None:
@@ -188,9 +192,12 @@ class Processor:
 
     async def _end_handlers(self) -> None:
         """Wait for the handlers as long as the grace period lasts, then interrupt them."""
-        with anyio.move_on_after(self._grace):
+        with anyio.CancelScope(deadline=self._grace_ends):
             while self.running:
                 self._ended.clear()
                 await self._ended.wait()
+        self._interrupt_all()
+
+    def _interrupt_all(self) -> None:
         for execution in list(self.running.values()):
             execution.interrupt(Cause.SHUTDOWN)

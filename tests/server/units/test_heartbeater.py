@@ -9,6 +9,7 @@ import pytest
 
 from headrace import BrokerError
 from headrace._broker.values import Extended
+from headrace._fleet_message import WorkerInfo
 from headrace._proto import asynq_pb2 as pb
 from headrace._worker.heartbeater import Heartbeater, Identity
 from headrace._worker.outcome import Cause
@@ -94,6 +95,32 @@ async def test_leases_come_first(beat: Beat, broker: FakeBroker) -> None:
         worker.task_payload,
         worker.queue,
     )
+
+
+async def test_running_task_is_encoded_once(
+    beat: Beat, broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is published of a task stays the same from when it has begun, and is made once."""
+    encode, encoded = WorkerInfo.encode, list[str]()
+
+    def count(info: WorkerInfo) -> bytes:
+        encoded.append(info.task_id)
+        return encode(info)
+
+    monkeypatch.setattr(WorkerInfo, "encode", count)
+    execution = beat.add("a")
+    await beat.heart.beat()  # It has not begun, so its deadline is not known.
+    execution.deadline = NOW + 60
+    for _ in range(3):
+        await beat.heart.beat()
+    del beat.running[execution.lease]
+    await beat.heart.beat()
+
+    assert ["a", "a"] == encoded
+    shown = [cast("dict[str, bytes]", call.args[2]) for call in broker.called("write_server")]
+    assert {} == shown[-1]
+    deadlines = [pb.WorkerInfo.FromString(workers["a"]).deadline for workers in shown[:-1]]
+    assert [0, *[int(NOW + 60)] * 3] == [deadline.seconds for deadline in deadlines]
 
 
 async def test_idle_server_extends_nothing(beat: Beat, broker: FakeBroker) -> None:

@@ -13,7 +13,7 @@ from headrace import BrokerError, Task, TaskContext
 from headrace._broker.values import Done, Requeue
 from headrace._worker.outcome import Cause
 from tests.server.units.harness import NOW, Harness, attempt, found
-from tests.worker.helpers import lines, until
+from tests.worker.helpers import lines, rounded, until
 
 if TYPE_CHECKING:
     from headrace._worker.processor import Processor
@@ -266,7 +266,29 @@ async def test_drain_does_not_look_for_lost_tasks_for_ever(
     broker.fail("*", error=BrokerError("lost", ambiguous=True))
     await drained(harness.processor(4), grace=8.0)
 
-    assert 14 == virtual_time.now
+    assert 13 == virtual_time.now
+
+
+async def test_lost_answer_does_not_lengthen_the_grace_period(
+    harness: Harness, broker: FakeBroker
+) -> None:
+    """Handlers are interrupted in time while tasks are looked for whose dequeue got no answer."""
+    ended_at: list[float] = []
+
+    async def handle(_task: Task, _context: TaskContext) -> None:
+        try:
+            await anyio.sleep(600)
+        finally:
+            ended_at.append(anyio.current_time())
+
+    harness.handle = handle
+    lost = BrokerError("lost", ambiguous=True)
+    broker.answer("dequeue", found([attempt("a")], exhausted=["default"]), lost)
+    broker.fail("taken_by")
+    await drained(harness.processor(4), grace=3.0, after=5.0)
+
+    assert [8.0] == rounded(ended_at)
+    assert [Requeue()] == harness.transitions
 
 
 async def test_interrupt_finds_a_task_by_its_id(
