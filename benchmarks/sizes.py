@@ -23,7 +23,9 @@ class Sizes:
         remembered: Tasks after which the worker's memory is looked at.
         settle: Seconds after which a worker that started counts as idle.
         watched: Seconds for which the commands of an idle worker are counted.
-        scaled: Tasks drained while others are pending or active.
+        scaled: Tasks drained while others are pending.
+        lasting: Tasks drained while others are active. In the full profile that takes longer
+            than the heartbeats of the systems are apart, which cost the more the more is active.
         pending: Numbers of tasks that wait behind those.
         active: Numbers of tasks that run beside those.
         pings: Round trips by which the proxy is calibrated; what it can carry is measured with a
@@ -44,6 +46,7 @@ class Sizes:
     settle: float
     watched: float
     scaled: int
+    lasting: int
     pending: tuple[int, ...]
     active: tuple[int, ...]
     pings: int
@@ -65,6 +68,7 @@ PROFILES: Final = {
         settle=2.0,
         watched=20.0,
         scaled=20_000,
+        lasting=100_000,
         pending=(1_000, 100_000, 1_000_000),
         active=(10, 1_000, 10_000),
         pings=500,
@@ -84,6 +88,7 @@ PROFILES: Final = {
         settle=1.0,
         watched=5.0,
         scaled=1_000,
+        lasting=1_000,
         pending=(1_000, 10_000),
         active=(10, 100),
         pings=300,
@@ -103,6 +108,7 @@ PROFILES: Final = {
         settle=0.1,
         watched=0.5,
         scaled=50,
+        lasting=50,
         pending=(10, 100),
         active=(5, 20),
         pings=30,

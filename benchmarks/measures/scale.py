@@ -37,7 +37,7 @@ def with_pending(stand: Stand, system: System, *, behind: int) -> Figures:
 
 def with_active(stand: Stand, system: System, *, beside: int) -> Figures:
     """Drain tasks beside which others stay active, in slots of their own."""
-    count = stand.sizes.scaled
+    count = stand.sizes.lasting
     stand.fill(BY_NAME[HEADRACE], "hold", beside)
     slots = beside + CONCURRENCY
     with stand.worker(system, total=count, concurrency=slots, hold=FOREVER) as worker:

@@ -40,7 +40,7 @@ def _needs_go() -> None:
         ("punctuality", "samples", SIZES.scheduled),
         ("memory", "tasks", SIZES.remembered),
         (f"pending_{SIZES.pending[0]}", "tasks", SIZES.scaled),
-        (f"active_{SIZES.active[0]}", "tasks", SIZES.scaled),
+        (f"active_{SIZES.active[0]}", "tasks", SIZES.lasting),
     ],
 )
 def test_a_measure_runs_all_of_its_tasks(
